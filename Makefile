@@ -1,0 +1,55 @@
+# Every target works from a fresh clone: it makes the environment, installs what
+# the lock names, then does its work. PYTHON picks the interpreter.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --progress-bar off
+RUN    := $(VENV)/.installed-run
+DEV    := $(VENV)/.installed-dev
+
+.PHONY: help demo test lint bench docs lock clean
+
+help:  ## show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(RUN)  ## the main job on real patient data, from first check to encrypted prediction
+	$(BIN)/holdfast demo
+
+test: $(DEV)  ## the test suite, with coverage
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
+
+lint: $(DEV)  ## ruff, strict mypy, and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(DEV)  ## every bench, figures as JSON lines
+	@for bench in benches/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+docs: $(DEV)  ## run every command and example in the documents
+	$(BIN)/python -m pytest -n 0 -q tests/docs
+
+lock:  ## resolve the lock anew from pyproject.toml and requirements/*.in
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet pip-tools
+	$(VENV)-lock/bin/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header \
+	    --no-emit-index-url --no-emit-find-links -o requirements/run.txt pyproject.toml requirements/run.in
+	$(VENV)-lock/bin/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header \
+	    --no-emit-index-url --no-emit-find-links -o requirements/dev.txt requirements/dev.in
+	rm -rf $(VENV)-lock
+
+clean:  ## remove the environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+
+$(RUN): requirements/run.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) was not found; install Python 3.11 or say PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "setting up $(VENV) (once, one to three minutes)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) --require-hashes -r requirements/run.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): $(RUN) requirements/dev.txt
+	@$(PIP) --require-hashes -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,220 @@
+"""A table that keeps to its schema: a matrix of numbers, the labels, and a digest of both."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from holdfast import limits
+from holdfast.data.schema import Feature, Schema
+from holdfast.errors import DataError
+from holdfast.evidence import canonical_json
+
+Matrix = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Rows of a schema, in the units of the schema.
+
+    Args:
+        schema: what the columns mean.
+        X: (rows, features) float64; a category is its position in the schema's list, a missing value is NaN.
+        y: (rows,) int64; the position of the row's class in the schema's list.
+
+    Make one with `holdfast.data.load` or `from_frame`, which check every value.
+    """
+
+    schema: Schema
+    X: Matrix
+    y: Labels
+
+    def __post_init__(self) -> None:
+        """Make both arrays read-only, so that the digest stays true."""
+        if self.X.shape != (len(self.y), len(self.schema.features)):
+            raise DataError(f"expected {len(self.y)} rows of {len(self.schema.features)} features, got {self.X.shape}")
+        X, y = (
+            np.array(self.X, dtype=np.float64) + 0.0,
+            np.array(self.y, dtype=np.int64),
+        )  # + 0.0 makes -0.0 into 0.0
+        X[np.isnan(X)] = np.nan  # one NaN of the many that floats have
+        X.flags.writeable = y.flags.writeable = False
+        object.__setattr__(self, "X", X)
+        object.__setattr__(self, "y", y)
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the schema and every value, row by row."""
+        hasher = hashlib.sha256(canonical_json(self.schema.to_json()))
+        hasher.update(np.ascontiguousarray(self.X, dtype="<f8").tobytes())
+        hasher.update(np.ascontiguousarray(self.y, dtype="<i8").tobytes())
+        return "sha256:" + hasher.hexdigest()
+
+    def take(self, rows: npt.NDArray[Any] | Sequence[int]) -> Dataset:
+        """The rows at these positions, or where a mask is true."""
+        return Dataset(self.schema, self.X[rows], self.y[rows])
+
+    def split(self, *, test_fraction: float, seed: int) -> tuple[Dataset, Dataset]:
+        """Split into train and test at random, with the same share of each class in both.
+
+        The same seed gives the same split. Each class keeps at least one row on both sides where it has two.
+
+        Raises:
+            DataError: fewer than two rows of a class, so that one side would lack it.
+        """
+        rng = np.random.default_rng(seed)
+        test: list[int] = []
+        for label, name in enumerate(self.schema.classes):
+            rows = rng.permutation(np.flatnonzero(self.y == label))
+            if len(rows) < 2:
+                raise DataError(f"class {name!r} has {len(rows)} rows, at least 2 are needed to train and test")
+            count = min(max(round(test_fraction * len(rows)), 1), len(rows) - 1)
+            test.extend(rows[:count].tolist())
+        mask = np.zeros(len(self), dtype=bool)
+        mask[test] = True
+        return self.take(~mask), self.take(mask)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The table with its categories and classes by name; `from_frame` is the inverse."""
+        frame = features_to_frame(self.X, self.schema)
+        frame[self.schema.target] = np.array(self.schema.classes, dtype=object)[self.y]
+        return frame
+
+
+def from_frame(frame: pd.DataFrame, schema: Schema) -> Dataset:
+    """Check a table with its target against the schema. Columns that the schema does not name are left out.
+
+    Raises:
+        DataError: a column is absent, or a value is not what the schema says; the sentence names column and row.
+    """
+    if len(frame) == 0:
+        raise DataError("expected a table with rows, got one without")
+    if schema.target not in frame.columns:
+        raise DataError(f"expected a target column {schema.target!r}, the table has {_some(frame.columns)}")
+    X = features_from_frame(frame, schema)
+    labels = [_as_text(value) for value in frame[schema.target]]
+    positions = {name: position for position, name in enumerate(schema.classes)}
+    unknown = [(row, label) for row, label in enumerate(labels) if label not in positions]
+    if unknown:
+        row, label = unknown[0]
+        raise DataError(
+            f"row {row} has the class {label!r} in {schema.target!r}, expected one of {', '.join(schema.classes)}"
+        )
+    return Dataset(schema, X, np.array([positions[str(label)] for label in labels], dtype=np.int64))
+
+
+def features_from_frame(frame: pd.DataFrame, schema: Schema) -> Matrix:
+    """The feature matrix of a table, (rows, features) float64, every value checked; the target is not needed.
+
+    Raises:
+        DataError: a column is absent, or a value is not what the schema says; the sentence names column and row.
+    """
+    if absent := [name for name in schema.names if name not in frame.columns]:
+        raise DataError(f"the table lacks the column{'s' * (len(absent) > 1)} {_some(absent)}")
+    X = np.empty((len(frame), len(schema.features)))
+    for position, feature in enumerate(schema.features):
+        column = frame[feature.name]
+        X[:, position] = _codes(column, feature) if feature.kind == "category" else _numbers(column, feature)
+    check_features(X, schema)
+    return X
+
+
+def features_to_frame(X: Matrix, schema: Schema) -> pd.DataFrame:
+    """A feature matrix as a table, with categories by name."""
+    columns: dict[str, Any] = {}
+    for position, feature in enumerate(schema.features):
+        values = X[:, position]
+        if feature.kind == "category":
+            names = [*feature.categories, None]
+            codes = np.where(np.isnan(values), len(feature.categories), values).astype(np.int64)
+            columns[feature.name] = np.array(names, dtype=object)[codes]
+        else:
+            columns[feature.name] = values
+    return pd.DataFrame(columns)
+
+
+def check_features(X: Matrix, schema: Schema) -> None:
+    """Check a feature matrix against the schema: missing, infinite, out of range, not whole, relations.
+
+    Raises:
+        DataError: naming the first row and column that is wrong, what was expected and what to do.
+    """
+    for position, feature in enumerate(schema.features):
+        values = X[:, position]
+        missing = np.isnan(values)
+        if not feature.nullable and missing.any():
+            raise DataError(
+                f"feature {feature.name!r} has no value in row {int(np.argmax(missing))}",
+                hint="say nullable = true for it in the schema if it may be missing",
+            )
+        high = len(feature.categories) - 1 if feature.kind == "category" else feature.high
+        outside = ~missing & ~((values >= feature.low) & (values <= high))
+        if outside.any():
+            row = int(np.argmax(outside))
+            raise DataError(
+                f"feature {feature.name!r} is {values[row]:g} in row {row}, its range is {feature.low:g} to {high:g} "
+                f"({int(outside.sum())} of {len(values)} rows are outside)",
+                hint="mend the data, or widen the range in the schema",
+            )
+        if feature.kind != "real" and (broken := ~missing & (values != np.round(values))).any():
+            row = int(np.argmax(broken))
+            raise DataError(f"feature {feature.name!r} is {values[row]:g} in row {row}, expected a whole number")
+    for relation in schema.relations:
+        holds = relation.holds(X[:, schema.index(relation.left)], X[:, schema.index(relation.right)])
+        if not holds.all():
+            raise DataError(
+                f"row {int(np.argmin(holds))} breaks the relation '{relation}'",
+                hint="mend the data, or take the relation out of the schema",
+            )
+
+
+def _codes(column: pd.Series[Any], feature: Feature) -> Matrix:
+    positions = {name: float(position) for position, name in enumerate(feature.categories)}
+    codes = np.full(len(column), np.nan)
+    for row, value in enumerate(column):
+        text = _as_text(value)
+        if text is None:
+            continue
+        if text not in positions:
+            raise DataError(
+                f"feature {feature.name!r} is {text[:40]!r} in row {row}, expected one of {_some(feature.categories)}"
+            )
+        codes[row] = positions[text]
+    return codes
+
+
+def _numbers(column: pd.Series[Any], feature: Feature) -> Matrix:
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    if (broken := np.isnan(numbers) & ~column.isna().to_numpy()).any():
+        row = int(np.argmax(broken))
+        raise DataError(
+            f"feature {feature.name!r} is {str(column.iloc[row])[:40]!r} in row {row}, expected a number",
+            hint="mend the data, or declare the feature as a category",
+        )
+    return numbers
+
+
+def _as_text(value: object) -> str | None:
+    """The name of a class or category: whole floats without their point, so that 1 and 1.0 are one class."""
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return None
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)[: limits.MAX_FIELD_CHARS]
+
+
+def _some(names: Any) -> str:
+    """The first few of many names."""
+    shown = [repr(str(name)[: limits.MAX_NAME_CHARS]) for name in list(names)[:5]]
+    return ", ".join(shown) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,0 +1,232 @@
+"""The schema: what each feature is, which values it may take, and which of them a person could change.
+
+Everything that must not be learned from private records is written here by a person: ranges, categories, classes.
+The same schema bounds differential privacy, evasion attacks, requests to the service and encrypted queries.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal, get_args
+
+from holdfast import limits
+from holdfast.errors import ConfigError
+
+Kind = Literal["real", "integer", "category"]
+Mutability = Literal["free", "fixed", "increase", "decrease"]
+"""Whether someone who wants another answer could change a feature, and in which direction."""
+
+RangeSource = Literal["public", "data"]
+"""Whether a range is known to anyone, or was read from the records and so tells of them."""
+
+_OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = MappingProxyType(
+    {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One column that the model sees.
+
+    Args:
+        name: the column's name.
+        kind: "real", "integer" or "category".
+        low, high: for numbers, the range that values may have; both ends belong to it.
+        categories: for a category, every value that it may have.
+        mutability: what someone who wants another answer could do to it.
+        nullable: whether a value may be missing.
+        range_source: "public", or "data" where the range was read from the records.
+    """
+
+    name: str
+    kind: Kind
+    low: float = 0.0
+    high: float = 0.0
+    categories: tuple[str, ...] = ()
+    mutability: Mutability = "free"
+    nullable: bool = False
+    range_source: RangeSource = "public"
+
+    def __post_init__(self) -> None:
+        """Refuse a feature that no value could satisfy."""
+        _check_choice(self.name, "kind", self.kind, get_args(Kind))
+        _check_choice(self.name, "mutability", self.mutability, get_args(Mutability))
+        _check_choice(self.name, "range_source", self.range_source, get_args(RangeSource))
+        if not self.name or len(self.name) > limits.MAX_NAME_CHARS:
+            raise ConfigError(f"a feature's name must have 1 to {limits.MAX_NAME_CHARS} characters")
+        object.__setattr__(self, "low", float(self.low))
+        object.__setattr__(self, "high", float(self.high))
+        if self.kind == "category":
+            self._check_categories()
+        elif not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise ConfigError(
+                f"feature {self.name!r} needs a range of two finite numbers, the smaller first, "
+                f"got [{self.low}, {self.high}]"
+            )
+
+    def _check_categories(self) -> None:
+        if not 1 <= len(self.categories) <= limits.MAX_CATEGORIES:
+            raise ConfigError(
+                f"feature {self.name!r} needs 1 to {limits.MAX_CATEGORIES} categories, got {len(self.categories)}"
+            )
+        if len(set(self.categories)) != len(self.categories):
+            raise ConfigError(f"feature {self.name!r} names a category twice")
+        if self.mutability in ("increase", "decrease"):
+            raise ConfigError(f"feature {self.name!r} is a category, which cannot {self.mutability}; say free or fixed")
+
+    @property
+    def width(self) -> float:
+        """The length of the range of a number; 0 for a category."""
+        return self.high - self.low if self.kind != "category" else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The feature as JSON, without what does not apply to its kind."""
+        out: dict[str, Any] = {"name": self.name, "kind": self.kind, "mutability": self.mutability}
+        if self.kind == "category":
+            out["categories"] = list(self.categories)
+        else:
+            out |= {"range": [self.low, self.high], "range_source": self.range_source}
+        if self.nullable:
+            out["nullable"] = True
+        return out
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Feature:
+        """The inverse of `to_json`.
+
+        Raises:
+            ConfigError: a field is missing, unknown or of the wrong type.
+        """
+        fields = dict(document)
+        name = fields.get("name")
+        if not isinstance(name, str):
+            raise ConfigError(f"a feature needs a name, got {name!r}")
+        known = {"name", "kind", "mutability", "nullable", "range", "range_source", "categories"}
+        if unknown := sorted(set(fields) - known):
+            raise ConfigError(f"feature {name!r} has {', '.join(unknown)}; a feature knows {', '.join(sorted(known))}")
+        if "range" in fields:
+            fields["low"], fields["high"] = _pair_of_numbers(name, fields.pop("range"))
+        categories = fields.pop("categories", [])
+        if not isinstance(categories, list) or not all(isinstance(item, str) for item in categories):
+            raise ConfigError(f"feature {name!r} needs its categories as a list of strings, got {categories!r}")
+        if not isinstance(fields.get("nullable", False), bool):
+            raise ConfigError(f"feature {name!r} needs nullable to be true or false, got {fields['nullable']!r}")
+        if "kind" not in fields:
+            raise ConfigError(f"feature {name!r} needs a kind: {', '.join(get_args(Kind))}")
+        return cls(**fields, categories=tuple(categories))
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A relation that every row keeps, between two numeric features, such as `mean radius <= worst radius`."""
+
+    left: str
+    operator: str
+    right: str
+
+    @classmethod
+    def parse(cls, text: object) -> Relation:
+        """Read `left <= right`, with one of `<=`, `>=`, `==` and a space on both sides.
+
+        Raises:
+            ConfigError: the text is not of that form.
+        """
+        match = re.fullmatch(r"(.+?) (<=|>=|==) (.+)", text) if isinstance(text, str) else None
+        if match is None:
+            raise ConfigError(f"a relation reads 'left <= right' (or >= or ==, with spaces around it), got {text!r}")
+        return cls(*match.groups())
+
+    def __str__(self) -> str:
+        return f"{self.left} {self.operator} {self.right}"
+
+    def holds(self, left: Any, right: Any) -> Any:
+        """Whether the relation holds, element by element; a missing value (NaN) does not break it."""
+        return _OPERATORS[self.operator](left, right) | (left != left) | (right != right)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schema:
+    """The features in order, the target and its classes, and the relations between features."""
+
+    features: tuple[Feature, ...]
+    target: str
+    classes: tuple[str, ...]
+    relations: tuple[Relation, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a schema that contradicts itself."""
+        names = [feature.name for feature in self.features]
+        if not 1 <= len(names) <= limits.MAX_COLUMNS:
+            raise ConfigError(f"a schema needs 1 to {limits.MAX_COLUMNS} features, got {len(names)}")
+        if len({*names, self.target}) != len(names) + 1:
+            raise ConfigError("a schema names a column twice")
+        if not 2 <= len(self.classes) <= limits.MAX_CLASSES or len(set(self.classes)) != len(self.classes):
+            raise ConfigError(
+                f"the target {self.target!r} needs 2 to {limits.MAX_CLASSES} different classes, "
+                f"got {list(self.classes[:10])}"
+            )
+        numeric = {feature.name for feature in self.features if feature.kind != "category"}
+        for relation in self.relations:
+            for name in (relation.left, relation.right):
+                if name not in numeric:
+                    raise ConfigError(f"the relation '{relation}' needs two numeric features, {name!r} is none")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the features, in order."""
+        return tuple(feature.name for feature in self.features)
+
+    def index(self, name: str) -> int:
+        """The position of a feature."""
+        return self.names.index(name)
+
+    @property
+    def ranges_from_data(self) -> tuple[str, ...]:
+        """The features whose range was read from the records; private training refuses them."""
+        return tuple(f.name for f in self.features if f.kind != "category" and f.range_source == "data")
+
+    def to_json(self) -> dict[str, Any]:
+        """The schema as JSON; `from_json` is its inverse."""
+        return {
+            "features": [feature.to_json() for feature in self.features],
+            "target": self.target,
+            "classes": list(self.classes),
+            "relations": [str(relation) for relation in self.relations],
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Schema:
+        """Read a schema back.
+
+        Raises:
+            ConfigError: a part is missing, unknown or contradicts another.
+        """
+        try:
+            features, target, classes = document["features"], document["target"], document["classes"]
+        except KeyError as error:
+            raise ConfigError(f"a schema needs {error.args[0]}, it is not there") from None
+        if not isinstance(target, str) or not isinstance(classes, list) or not isinstance(features, list):
+            raise ConfigError("a schema needs target as a string, classes and features as lists")
+        return cls(
+            features=tuple(map(Feature.from_json, features)),
+            target=target,
+            classes=tuple(map(str, classes)),
+            relations=tuple(map(Relation.parse, document.get("relations", []))),
+        )
+
+
+def _check_choice(name: str, what: str, got: object, choices: tuple[str, ...]) -> None:
+    if got not in choices:
+        raise ConfigError(f"feature {name!r} needs {what} to be one of {', '.join(choices)}, got {got!r}")
+
+
+def _pair_of_numbers(name: str, value: object) -> tuple[float, float]:
+    numbers = value if isinstance(value, list | tuple) else []
+    if len(numbers) != 2 or any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
+        raise ConfigError(f"feature {name!r} needs range = [low, high], got {value!r}")
+    return float(numbers[0]), float(numbers[1])

@@ -1,0 +1,171 @@
+"""Evidence: one measured claim about one exact model or data set. Frozen values, no IO.
+
+A step of Holdfast leaves evidence; the policy judges it; the report draws it; a bundle carries it signed.
+Evidence names what it is about by digest, so it cannot be moved to another model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from holdfast.errors import UsageError, WireError
+
+FORMAT: Final = "holdfast-evidence-1"
+
+Bound = Literal["estimate", "upper", "lower"]
+"""What a figure says of the truth: a statistical estimate, a proven upper bound, or a lower bound."""
+
+
+def canonical_json(value: object) -> bytes:
+    """The one byte string of a JSON value: sorted keys, no spaces, UTF-8, no NaN or infinity.
+
+    Raises:
+        UsageError: a number is not finite, or a value is not JSON.
+    """
+    try:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"expected a JSON value of finite numbers, got one that is not: {error}") from None
+    return text.encode()
+
+
+def digest_bytes(data: bytes) -> str:
+    """SHA-256 of bytes, as `sha256:` and 64 hexadecimal digits."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One measured number with what is known of its error.
+
+    `low` and `high` enclose the truth with probability `confidence` (two-sided), where they are given.
+    `unit` is "" for a pure number, else a short name ("rows", "ms", "queries").
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    confidence: float | None = None
+    unit: str = ""
+    bound: Bound = "estimate"
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are not finite and intervals that do not enclose their value."""
+        for number in (self.value, self.low, self.high, self.confidence):
+            if number is not None and not math.isfinite(number):
+                raise UsageError(f"a figure must be finite, got {number}")
+        if (self.low is None) != (self.high is None):
+            raise UsageError("a figure's interval needs both ends, got one")
+        if self.low is not None and self.high is not None and not self.low <= self.value <= self.high:
+            raise UsageError(f"a figure's interval must enclose it, got {self.low} <= {self.value} <= {self.high}")
+
+    def to_json(self) -> dict[str, Any]:
+        """The figure as JSON, without the fields that say nothing."""
+        out: dict[str, Any] = {"value": self.value}
+        if self.low is not None:
+            out |= {"low": self.low, "high": self.high}
+        if self.confidence is not None:
+            out["confidence"] = self.confidence
+        if self.unit:
+            out["unit"] = self.unit
+        if self.bound != "estimate":
+            out["bound"] = self.bound
+        return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """One measured claim about one exact subject.
+
+    Args:
+        kind: what was measured, one of a step's names ("evasion", "privacy-guarantee", …).
+        subject: digest of the model or data set that it is about.
+        subject_kind: which of the two.
+        title: the claim in one plain sentence, for people.
+        figures: named numbers; policies refer to them by name.
+        samples: named columns of one number per sample, all of one length, for plots and for looking up rows.
+        context: the threat, the budget, the parameters: what is needed to measure it again.
+        references: names in the field's catalogues ("MITRE ATLAS AML.T0024", "NIST AI 100-2 …").
+        caveats: what the claim does not cover, each one sentence.
+    """
+
+    kind: str
+    subject: str
+    subject_kind: Literal["model", "dataset"]
+    title: str
+    figures: Mapping[str, Figure]
+    samples: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+    references: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Freeze the mappings and refuse sample columns of different lengths."""
+        if not self.subject.startswith("sha256:"):
+            raise UsageError(f"evidence needs the digest of its subject (sha256:…), got {self.subject!r}")
+        if len({len(column) for column in self.samples.values()}) > 1:
+            raise UsageError("the per-sample columns of evidence must have one length")
+        object.__setattr__(self, "figures", MappingProxyType(dict(self.figures)))
+        samples = {name: tuple(map(float, column)) for name, column in self.samples.items()}
+        object.__setattr__(self, "samples", MappingProxyType(samples))
+        object.__setattr__(self, "context", MappingProxyType(dict(self.context)))
+
+    def to_json(self) -> dict[str, Any]:
+        """The evidence as JSON; `from_json` is its inverse."""
+        return {
+            "format": FORMAT,
+            "kind": self.kind,
+            "subject": self.subject,
+            "subject_kind": self.subject_kind,
+            "title": self.title,
+            "figures": {name: figure.to_json() for name, figure in self.figures.items()},
+            "samples": {name: list(column) for name, column in self.samples.items()},
+            "context": dict(self.context),
+            "references": list(self.references),
+            "caveats": list(self.caveats),
+        }
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON."""
+        return digest_bytes(canonical_json(self.to_json()))
+
+    @classmethod
+    def from_json(cls, document: object) -> Evidence:
+        """Read evidence back.
+
+        Raises:
+            WireError: the document is not evidence of a format that this version knows.
+        """
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            got = document.get("format") if isinstance(document, dict) else type(document).__name__
+            raise WireError(f"expected evidence in the format {FORMAT}, got {got!r}")
+        try:
+            return cls(
+                kind=document["kind"],
+                subject=document["subject"],
+                subject_kind=document["subject_kind"],
+                title=document["title"],
+                figures={name: Figure(**figure) for name, figure in document["figures"].items()},
+                samples=document["samples"],
+                context=document["context"],
+                references=tuple(document["references"]),
+                caveats=tuple(document["caveats"]),
+            )
+        except (KeyError, TypeError, AttributeError, ValueError, UsageError) as error:
+            raise WireError(f"evidence is malformed: {error}") from None
+
+
+def find(evidence: Iterable[Evidence], kind: str, *, subject: str | None = None) -> Evidence | None:
+    """The last evidence of a kind, about one subject if given; None where there is none."""
+    found = None
+    for item in evidence:
+        if item.kind == kind and subject in (None, item.subject):
+            found = item
+    return found

@@ -1,0 +1,74 @@
+"""Files read within a bound and written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from holdfast.errors import InputError, SystemFault
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission is denied",
+    errno.EPERM: "permission is denied",
+    errno.ENOENT: "the folder does not exist",
+    errno.ENOTDIR: "a part of the path is not a folder",
+    errno.EISDIR: "it is a folder",
+}
+
+
+def system_fault(error: OSError, doing: str) -> SystemFault:
+    """The one sentence for an operating system error, as in "cannot write a.json: the disk is full"."""
+    reason = _REASONS.get(error.errno or 0, (error.strerror or str(error)).lower())
+    return SystemFault(f"cannot {doing}: {reason}", hint="mend that and run the same command again")
+
+
+def write_atomic(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write a file so that a reader, or a crash, sees the old content or the new one and nothing between.
+
+    With `private`, only the owner may read the file (mode 0600).
+
+    Raises:
+        SystemFault: the folder or the disk refuses; the old file is left as it was.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), 0o600 if private else 0o644)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+        raise system_fault(error, f"write {path}") from None
+
+
+def read_bytes(path: Path, *, max_bytes: int, what: str) -> bytes:
+    """Read a file of at most `max_bytes`.
+
+    `what` names the file's role in the error sentence ("a bundle", "a private key").
+
+    Raises:
+        InputError: there is no such file, or it is larger than the bound.
+        SystemFault: the operating system refuses to read it.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    except FileNotFoundError:
+        raise InputError(f"expected {what} at {path}, found no file there") from None
+    except OSError as error:
+        raise system_fault(error, f"read {path}") from None
+    if len(data) > max_bytes:
+        raise InputError(f"expected {what} of at most {max_bytes} bytes, {path} is larger")
+    return data

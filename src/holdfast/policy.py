@@ -1,0 +1,139 @@
+"""The policy: which evidence is demanded, and the judgement on it. Frozen values, no IO.
+
+A threshold is judged on the figure itself; where the figure's confidence interval lies on both sides of the
+threshold, the finding says so, because a larger test would be needed to be sure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from holdfast.errors import ConfigError
+from holdfast.evidence import Evidence, Figure, find
+
+Outcome = Literal["met", "not met", "no evidence"]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Where the number that a threshold judges is found, and on which side it must lie."""
+
+    kind: str
+    figure: str
+    side: Literal["at most", "at least"]
+
+
+THRESHOLDS: Final[Mapping[str, Threshold]] = MappingProxyType(
+    {
+        "max_epsilon": Threshold("privacy-guarantee", "epsilon", "at most"),
+        "max_membership_advantage": Threshold("membership-inference", "advantage", "at most"),
+        "max_extraction_fidelity": Threshold("extraction", "fidelity", "at most"),
+        "min_accuracy": Threshold("utility", "accuracy", "at least"),
+        "min_robust_accuracy": Threshold("evasion", "robust_accuracy", "at least"),
+    }
+)
+"""Every threshold that a policy can set, by the name it has in holdfast.toml."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a model has to show before it is served.
+
+    Args:
+        limits: threshold name (a key of `THRESHOLDS`) to number.
+        require: kinds of evidence that must be there, whatever they say.
+    """
+
+    limits: Mapping[str, float]
+    require: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse names that no threshold has, and limits that are not numbers."""
+        for name, limit in self.limits.items():
+            if name not in THRESHOLDS:
+                raise ConfigError(f"the policy knows {', '.join(THRESHOLDS)} and require; it does not know {name!r}")
+            if isinstance(limit, bool) or not isinstance(limit, int | float):
+                raise ConfigError(f"the policy's {name} must be a number, got {limit!r}")
+        object.__setattr__(self, "limits", MappingProxyType(dict(self.limits)))
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Policy:
+        """The policy of a `[policy]` table.
+
+        Raises:
+            ConfigError: a name or a value that a policy cannot have.
+        """
+        require = table.get("require", [])
+        if not isinstance(require, list) or not all(isinstance(kind, str) for kind in require):
+            raise ConfigError(f"the policy's require must be a list of kinds of evidence, got {require!r}")
+        limits = {name: value for name, value in table.items() if name != "require"}
+        return cls(limits=limits, require=tuple(require))
+
+    def to_table(self) -> dict[str, Any]:
+        """The inverse of `from_table`."""
+        return {**self.limits, "require": list(self.require)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """The judgement on one demand of the policy."""
+
+    demand: str
+    outcome: Outcome
+    reason: str
+    figure: Figure | None = None
+    limit: float | None = None
+    uncertain: bool = False
+    """The confidence interval lies on both sides of the limit."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement on all demands of a policy, for one model."""
+
+    subject: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def met(self) -> bool:
+        """Whether every demand is met. A policy without demands is met by any model."""
+        return all(finding.outcome == "met" for finding in self.findings)
+
+
+def judge(policy: Policy, evidence: Iterable[Evidence], *, model_digest: str) -> Verdict:
+    """Judge the evidence about one model.
+
+    Evidence about another model does not count. Missing evidence is a demand not met, never a pass.
+    """
+    about = [item for item in evidence if item.subject_kind == "dataset" or item.subject == model_digest]
+    findings = [_judge_threshold(name, limit, about) for name, limit in policy.limits.items()]
+    findings += [_judge_presence(kind, about) for kind in policy.require]
+    return Verdict(subject=model_digest, findings=tuple(findings))
+
+
+def _judge_presence(kind: str, about: list[Evidence]) -> Finding:
+    found = find(about, kind) is not None
+    reason = f"{kind} evidence is there" if found else f"no {kind} evidence about this model"
+    return Finding(demand=f"require {kind}", outcome="met" if found else "no evidence", reason=reason)
+
+
+def _judge_threshold(name: str, limit: float, about: list[Evidence]) -> Finding:
+    threshold = THRESHOLDS[name]
+    item = find(about, threshold.kind)
+    figure = item.figures.get(threshold.figure) if item else None
+    if figure is None:
+        reason = f"no {threshold.kind} evidence about this model"
+        return Finding(demand=name, outcome="no evidence", reason=reason, limit=limit)
+    met = figure.value <= limit if threshold.side == "at most" else figure.value >= limit
+    label = threshold.figure.replace("_", " ")
+    return Finding(
+        demand=name,
+        outcome="met" if met else "not met",
+        reason=f"{label} is {figure.value:.4g}, {threshold.side} {limit:g} is demanded",
+        figure=figure,
+        limit=limit,
+        uncertain=figure.low is not None and figure.high is not None and figure.low < limit < figure.high,
+    )

@@ -6,8 +6,8 @@
     Recipient     public    whom a bundle is sealed to     PEM "PUBLIC KEY"
 
 Key files are standard PEM (PKCS #8 and SubjectPublicKeyInfo, RFC 8410): the label tells private from public and the
-algorithm inside tells signing from opening, so no key is ever taken for another. A private key has mode 0600 and, with a
-passphrase, is encrypted (see `_pkcs8`). No key file is ever overwritten.
+algorithm inside tells signing from opening, so no key is ever taken for another. A private key has mode 0600 and,
+with a passphrase, is encrypted (see `_pem`). No key file is ever overwritten.
 
 Private keys are handles: they show their id and nothing else, and refuse to be pickled or copied.
 """
@@ -15,42 +15,26 @@ Private keys are handles: they show their id and nothing else, and refuse to be 
 from __future__ import annotations
 
 import hashlib
-import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final, NoReturn, Self
 
-from cryptography.exceptions import InternalError, InvalidSignature, InvalidTag, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
 
-from holdfast.custody._pkcs8 import encrypted_pem
-from holdfast.errors import CredentialError, InputError, IntegrityError, UsageError
-from holdfast.files import read_bytes, write_atomic
-from holdfast.limits import MAX_KEY_BYTES, MAX_PASSPHRASE_BYTES
+from holdfast.custody._pem import load_key, save_private, save_public
+from holdfast.errors import InputError, IntegrityError, UsageError
 
-WRAPPED_KEY_OVERHEAD: Final = 48
+KEY_BYTES: Final = 32
+FINGERPRINT_BYTES: Final = 16
+WRAP_OVERHEAD_BYTES: Final = 48
 """Bytes that `Recipient.encrypt` adds: the encapsulated key (32) and the tag (16)."""
 
 _HPKE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 """RFC 9180 base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM."""
-
-_LABEL: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
-_NAMES: Final = {
-    Ed25519PrivateKey: "a private signing key (Ed25519)",
-    Ed25519PublicKey: "a public verify key (Ed25519)",
-    X25519PrivateKey: "a private recipient key (X25519)",
-    X25519PublicKey: "a public recipient (X25519)",
-}
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,13 +46,18 @@ class _PublicKey:
     _kind: ClassVar[type[Ed25519PublicKey | X25519PublicKey]]
     _prefix: ClassVar[str]
 
+    def __post_init__(self) -> None:
+        """Refuse what is not 32 bytes."""
+        if len(self.raw) != KEY_BYTES:
+            raise InputError(f"expected a public key of {KEY_BYTES} bytes, got {len(self.raw)}")
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id})"
 
     @property
     def fingerprint(self) -> bytes:
         """The first 16 bytes of the SHA-256 of the key."""
-        return hashlib.sha256(self.raw).digest()[:16]
+        return hashlib.sha256(self.raw).digest()[:FINGERPRINT_BYTES]
 
     @property
     def id(self) -> str:
@@ -83,8 +72,7 @@ class _PublicKey:
             InputError: no file there, or not this kind of key.
             SystemFault: the operating system refuses to read it.
         """
-        key = _parse(Path(path), cls._kind, None)
-        return cls(key.public_bytes_raw())
+        return cls(load_key(Path(path), cls._kind).public_bytes_raw())
 
     def save(self, path: str | Path) -> None:
         """Write the key as PEM; `load` is its inverse.
@@ -93,8 +81,7 @@ class _PublicKey:
             UsageError: there is a file already.
             SystemFault: the operating system refuses to write it.
         """
-        key = self._kind.from_public_bytes(self.raw)
-        _save(Path(path), key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), private=False)
+        save_public(self._kind.from_public_bytes(self.raw), Path(path))
 
 
 class VerifyKey(_PublicKey):
@@ -123,6 +110,7 @@ class Recipient(_PublicKey):
 
     def __post_init__(self) -> None:
         """Refuse the points of small order: everybody knows what is encrypted to them (RFC 7748, section 6.1)."""
+        super().__post_init__()
         try:
             X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(self.raw))
         except ValueError:
@@ -133,7 +121,7 @@ class Recipient(_PublicKey):
         return _HPKE.encrypt(secret, X25519PublicKey.from_public_bytes(self.raw), info=info)
 
 
-class _PrivateKey:
+class _PrivateKey(ABC):
     """What both private keys can do, and what none does."""
 
     __slots__ = ("_key",)
@@ -163,7 +151,7 @@ class _PrivateKey:
             CredentialError: the passphrase is missing or wrong.
             SystemFault: the operating system refuses to read it.
         """
-        return cls(_parse(Path(path), cls._kind, passphrase))
+        return cls(load_key(Path(path), cls._kind, passphrase=passphrase))
 
     def save(self, path: str | Path, *, passphrase: str | None = None) -> None:
         """Write the key as PEM for the owner only, encrypted if there is a passphrase; `load` is its inverse.
@@ -172,12 +160,7 @@ class _PrivateKey:
             UsageError: there is a file already, or the passphrase is empty or too long.
             SystemFault: the operating system refuses to write it.
         """
-        if passphrase is None:
-            pem = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        else:
-            der = self._key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-            pem = encrypted_pem(der, passphrase=_passphrase_bytes(passphrase))
-        _save(Path(path), pem, private=True)
+        save_private(self._key, Path(path), passphrase=passphrase)
 
     @property
     def id(self) -> str:
@@ -185,9 +168,9 @@ class _PrivateKey:
         return self.public.id
 
     @property
+    @abstractmethod
     def public(self) -> _PublicKey:
         """The half that may be given away."""
-        raise NotImplementedError
 
 
 class SigningKey(_PrivateKey):
@@ -231,3 +214,8 @@ class RecipientKey(_PrivateKey):
             return _HPKE.decrypt(encrypted, self._key, info=info)
         except InvalidTag:
             raise IntegrityError(f"expected a secret encrypted to {self.id}, got one that is not") from None
+
+
+def _separated(message: bytes, purpose: str) -> bytes:
+    """What is really signed: product and purpose come first, so that no signature serves two ends."""
+    return f"holdfast\0{purpose}\0".encode() + message

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from holdfast.errors import UsageError, WireError
 
@@ -30,9 +30,9 @@ def canonical_json(value: object) -> bytes:
     """
     try:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"expected a JSON value of finite numbers, got one that is not: {error}") from None
-    return text.encode()
+        return text.encode()
+    except (ValueError, TypeError) as error:  # UnicodeEncodeError, of a lone surrogate, is a ValueError
+        raise UsageError(f"expected a JSON value of finite numbers and text, got one that is not: {error}") from None
 
 
 def digest_bytes(data: bytes) -> str:
@@ -60,6 +60,8 @@ class Figure:
         for number in (self.value, self.low, self.high, self.confidence):
             if number is not None and not math.isfinite(number):
                 raise UsageError(f"a figure must be finite, got {number}")
+        if self.bound not in get_args(Bound):
+            raise UsageError(f"a figure's bound is one of {', '.join(get_args(Bound))}, got {self.bound!r}")
         if (self.low is None) != (self.high is None):
             raise UsageError("a figure's interval needs both ends, got one")
         if self.low is not None and self.high is not None and not self.low <= self.value <= self.high:
@@ -109,10 +111,15 @@ class Evidence:
         """Freeze the mappings and refuse sample columns of different lengths."""
         if not self.subject.startswith("sha256:"):
             raise UsageError(f"evidence needs the digest of its subject (sha256:…), got {self.subject!r}")
+        if self.subject_kind not in ("model", "dataset"):
+            raise UsageError(f"evidence is about a model or a dataset, got {self.subject_kind!r}")
         if len({len(column) for column in self.samples.values()}) > 1:
             raise UsageError("the per-sample columns of evidence must have one length")
         object.__setattr__(self, "figures", MappingProxyType(dict(self.figures)))
         samples = {name: tuple(map(float, column)) for name, column in self.samples.items()}
+        for name, column in samples.items():
+            if not all(map(math.isfinite, column)):
+                raise UsageError(f"the per-sample column {name!r} of evidence must be finite")
         object.__setattr__(self, "samples", MappingProxyType(samples))
         object.__setattr__(self, "context", MappingProxyType(dict(self.context)))
 
@@ -146,6 +153,7 @@ class Evidence:
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             got = document.get("format") if isinstance(document, dict) else type(document).__name__
             raise WireError(f"expected evidence in the format {FORMAT}, got {got!r}")
+        _check_fields(document)
         try:
             return cls(
                 kind=document["kind"],
@@ -160,6 +168,34 @@ class Evidence:
             )
         except (KeyError, TypeError, AttributeError, ValueError, UsageError) as error:
             raise WireError(f"evidence is malformed: {error}") from None
+
+
+_FIELDS: Final = MappingProxyType(
+    {
+        "format": str,
+        "kind": str,
+        "subject": str,
+        "subject_kind": str,
+        "title": str,
+        "figures": dict,
+        "samples": dict,
+        "context": dict,
+        "references": list,
+        "caveats": list,
+    }
+)
+
+
+def _check_fields(document: Mapping[str, Any]) -> None:
+    """Refuse a field that is missing, unknown or of another type: what is read back is all that was signed."""
+    if odd := sorted(map(str, set(document) ^ set(_FIELDS))):
+        raise WireError(f"evidence has {', '.join(_FIELDS)}; this one differs in {', '.join(odd[:5])}")
+    for name, expected in _FIELDS.items():
+        if not isinstance(document[name], expected):
+            raise WireError(f"evidence needs its {name} as a {expected.__name__}, got {document[name]!r:.80}")
+    for name in ("references", "caveats"):
+        if not all(isinstance(text, str) for text in document[name]):
+            raise WireError(f"evidence needs its {name} as strings")
 
 
 def find(evidence: Iterable[Evidence], kind: str, *, subject: str | None = None) -> Evidence | None:

@@ -46,11 +46,13 @@ def write_atomic(path: Path, data: bytes, *, private: bool = False) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
+        temporary = None
     except OSError as error:
+        raise system_fault(error, f"write {path}") from None
+    finally:  # also when a person interrupts
         if temporary is not None:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
-        raise system_fault(error, f"write {path}") from None
 
 
 def read_bytes(path: Path, *, max_bytes: int, what: str) -> bytes:

@@ -19,6 +19,12 @@ MAX_CLASSES: Final = 1_000
 """Classes of the target."""
 MAX_NAME_CHARS: Final = 200
 """Characters of a column, class, category, model or client name."""
+MAX_WHOLE: Final = 2**53
+"""The largest whole number of a feature's range; above it a float64 skips whole numbers, and changes go unseen."""
+MAX_MAGNITUDE: Final = 1e150
+"""The largest number of a feature's range; sums and products of two still fit a float64."""
+MAX_DATA_MANIFEST_BYTES: Final = 512 * 2**20
+"""Bytes of a data set's manifest; 20 million row digests of 16 bytes fit in base64."""
 
 # Configuration and JSON
 MAX_CONFIG_BYTES: Final = 8 * 2**20
@@ -46,6 +52,20 @@ MAX_KEY_BYTES: Final = 16_384
 MAX_PASSPHRASE_BYTES: Final = 1_000
 """Bytes of a passphrase in UTF-8; OpenSSL itself stops at 1,023."""
 
+# Private training
+MIN_EPSILON: Final = 0.01
+"""Below it the noise hides any pattern in the largest table."""
+MAX_EPSILON: Final = 10.0
+"""Above it one record may change the odds 22,000-fold, which should not be called private."""
+MIN_DELTA: Final = 1e-12
+"""Below it the 59 bits to which noise is exact no longer do."""
+MAX_STEPS: Final = 1_000
+"""Noisy steps of one training; 60 do, and each costs noise in all others."""
+MAX_ENCODED_WIDTH: Final = 2**14
+"""Encoded columns in private training; up to it, sums of squares are exact."""
+MAX_LEDGER_ENTRIES: Final = 10_000
+"""Uses of the records in one privacy ledger."""
+
 # Service
 MAX_REQUEST_BYTES: Final = 16 * 2**20
 """Bytes of one HTTP request body."""
@@ -53,3 +73,37 @@ MAX_REQUEST_ROWS: Final = 10_000
 """Rows of one inference request."""
 MAX_TOKEN_CHARS: Final = 256
 """Characters of a bearer token as sent."""
+MAX_QUERY_BUDGET: Final = 10**9
+"""Rows in one grant of a query budget; a client that needs more is granted it again."""
+MAX_PUBLIC_KEY_BYTES: Final = 2 * 2**20
+"""Bytes of one client's public key; one of ours is below 0.3 MiB."""
+MAX_KEYS_PER_CLIENT: Final = 4
+"""Public keys that the service keeps for a client; the one used longest ago makes room."""
+MAX_KEYS: Final = 256
+"""Public keys that the service keeps in all; a prepared key takes about 1.2 MB of memory."""
+MAX_REQUESTS_AT_ONCE: Final = 256
+"""Requests in progress; each may hold a body of `MAX_REQUEST_BYTES` in memory, few do."""
+MAX_CONNECTIONS: Final = 1_024
+"""Open connections, idle ones included."""
+REQUEST_BODY_TIMEOUT_S: Final = 30
+"""Seconds in which a request's body has to arrive; a slower sender would keep its place for free."""
+STOP_TIMEOUT_S: Final = 15
+"""Seconds that a stopping service gives the requests in progress."""
+THROTTLED_ROWS_PER_MINUTE: Final = 6
+"""Rows a minute for a client that the watch throttles: enough for a person at a screen, useless for an extraction."""
+
+# Watch
+MAX_WATCH_ROWS: Final = 128
+"""Past rows that the watch remembers of each client, to see rows that lie close to one another."""
+MAX_WATCH_BYTES: Final = 128 * 2**10
+"""Bytes of those rows; a wide schema gets fewer of them."""
+MAX_WATCHED_CLIENTS: Final = 4_096
+"""Clients that the watch follows at once; the one seen longest ago is forgotten first."""
+MAX_WATCH_WIDTH: Final = 256
+"""Encoded columns up to which the watch models how they go together; above it, each by itself."""
+
+# Private inference
+MAX_CIPHERTEXTS: Final = 80
+"""Ciphertexts of one private query, and of one answer; 80 of 192 KiB stay below MAX_REQUEST_BYTES."""
+MAX_PENDING_QUERIES: Final = 1_000
+"""Private queries of one client session without an answer; above it the oldest is given up."""

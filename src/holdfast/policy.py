@@ -6,6 +6,7 @@ threshold, the finding says so, because a larger test would be needed to be sure
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -57,6 +58,8 @@ class Policy:
                 raise ConfigError(f"the policy knows {', '.join(THRESHOLDS)} and require; it does not know {name!r}")
             if isinstance(limit, bool) or not isinstance(limit, int | float):
                 raise ConfigError(f"the policy's {name} must be a number, got {limit!r}")
+            if math.isnan(limit):
+                raise ConfigError(f"the policy's {name} must be a number, got NaN, which nothing meets")
         object.__setattr__(self, "limits", MappingProxyType(dict(self.limits)))
 
     @classmethod
@@ -106,9 +109,15 @@ class Verdict:
 def judge(policy: Policy, evidence: Iterable[Evidence], *, model_digest: str) -> Verdict:
     """Judge the evidence about one model.
 
-    Evidence about another model does not count. Missing evidence is a demand not met, never a pass.
+    Evidence about another model does not count, nor does a figure about a model that calls itself one about data.
+    Missing evidence is a demand not met, never a pass.
     """
-    about = [item for item in evidence if item.subject_kind == "dataset" or item.subject == model_digest]
+    of_models = {threshold.kind for threshold in THRESHOLDS.values()}
+    about = [
+        item
+        for item in evidence
+        if (item.kind not in of_models if item.subject_kind == "dataset" else item.subject == model_digest)
+    ]
     findings = [_judge_threshold(name, limit, about) for name, limit in policy.limits.items()]
     findings += [_judge_presence(kind, about) for kind in policy.require]
     return Verdict(subject=model_digest, findings=tuple(findings))

@@ -1,0 +1,92 @@
+"""Figures to plots that need no axis of their own: bars of one unit, intervals, before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from holdfast.evidence import Evidence, Figure
+from holdfast.report.chart import Axis, Frame, Mark, Plot
+from holdfast.report.words import figure_name, humanise, interval, number, quantity
+
+_MAX_BARS: Final = 12
+"""Bars or rows of one plot; the table below it has all of them."""
+_MAX_LABEL: Final = 22
+"""Characters of a label beside a bar; the table has the whole name."""
+_ROW: Final = 34
+"""Pixels of height per bar."""
+
+
+def bars(evidence: Evidence, *, unit: str, title: str, label: str) -> Plot | None:
+    """All figures of one unit as horizontal bars; bytes on an axis of kB."""
+    figures = [(name, figure) for name, figure in evidence.figures.items() if figure.unit == unit][:_MAX_BARS]
+    scale = 1000 if unit == "bytes" else 1
+    top = max((figure.value for _, figure in figures), default=0.0)
+    if top <= 0:
+        return None
+    frame = Frame(Axis(label, 0, top * 1.45 / scale), _rows(figures), height=58 + _ROW * len(figures), left=150)
+    marks: list[Mark] = []
+    for place, (_, figure) in enumerate(figures):
+        row = _row(place, figures)
+        end = max(figure.value, 0.0) / scale
+        marks.append(frame.box((0, row - 0.28), (end, row + 0.28), "a"))
+        marks.append(frame.note((end, row), quantity(figure), dx=6, dy=4))
+    said = "; ".join(f"{figure_name(name, figure.unit)} {quantity(figure)}" for name, figure in figures)
+    return Plot(title=title, summary=said + ".", frame=frame, marks=marks)
+
+
+def intervals(evidence: Evidence) -> Plot | None:
+    """All figures between 0 and 1 that carry an interval, as points with whiskers; None for fewer than two."""
+    figures = [(name, figure) for name, figure in evidence.figures.items() if _is_share(figure)][:_MAX_BARS]
+    if len(figures) < 2:
+        return None
+    frame = Frame(Axis("", 0, 1), _rows(figures), height=58 + _ROW * len(figures), left=150)
+    marks: list[Mark] = []
+    for place, (_, figure) in enumerate(figures):
+        row = _row(place, figures)
+        marks += frame.whisker((figure.low or 0.0, row), (figure.high or 0.0, row), "a")
+        marks.append(frame.dot((figure.value, row), "a"))
+    said = "; ".join(f"{humanise(name)} {number(figure.value)}, {interval(figure)}" for name, figure in figures)
+    caption = "Points: what was measured. Lines: the interval that holds the truth with the confidence stated."
+    return Plot(title="Figures with their intervals", summary=said + ".", caption=caption, frame=frame, marks=marks)
+
+
+def before_after(pairs: Sequence[tuple[str, Figure, Figure]]) -> Plot | None:
+    """Measures before and after, joined, for what hardening bought and what it cost."""
+    shown = [(name, old, new) for name, old, new in pairs if 0 <= old.value <= 1 and 0 <= new.value <= 1][:_MAX_BARS]
+    if not shown:
+        return None
+    frame = Frame(Axis("", 0, 1), _rows([(name, new) for name, _, new in shown]), height=58 + 48 * len(shown), left=150)
+    marks: list[Mark] = []
+    for place, (_, old, new) in enumerate(shown):
+        row = _row(place, shown)
+        for figure, tone, offset in ((old, "b", 0.16), (new, "a", -0.16)):
+            if figure.low is not None and figure.high is not None:
+                marks += frame.whisker((figure.low, row + offset), (figure.high, row + offset), tone)
+            marks.append(frame.dot((figure.value, row + offset), tone))
+    said = "; ".join(f"{humanise(name)} from {number(old.value)} to {number(new.value)}" for name, old, new in shown)
+    return Plot(
+        title="Before and after hardening",
+        summary=said + ".",
+        frame=frame,
+        marks=marks,
+        legend=(("dot b", "before"), ("dot a", "after")),
+    )
+
+
+def _is_share(figure: Figure) -> bool:
+    return figure.low is not None and figure.high is not None and figure.low >= 0 and figure.high <= 1
+
+
+def _rows(figures: Sequence[tuple[str, Figure]]) -> Axis:
+    """A category axis with the first figure on top."""
+    names = tuple(_clip(figure_name(name, figure.unit)) for name, figure in reversed(figures))
+    return Axis("", -0.6, len(names) - 0.4, names=names)
+
+
+def _clip(label: str) -> str:
+    return label if len(label) <= _MAX_LABEL else label[: _MAX_LABEL - 1] + "…"
+
+
+def _row(place: int, figures: Sequence[Any]) -> float:
+    return float(len(figures) - 1 - place)

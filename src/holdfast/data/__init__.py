@@ -1,5 +1,6 @@
 """Data: what a table means, a table that keeps to it, and what is wrong with it."""
 
+from holdfast.data.checks import DataChecks, run_checks
 from holdfast.data.dataset import (
     Dataset,
     Labels,
@@ -9,17 +10,43 @@ from holdfast.data.dataset import (
     features_to_frame,
     from_frame,
 )
-from holdfast.data.schema import Feature, Relation, Schema
+from holdfast.data.findings import DataFinding
+from holdfast.data.inspect import ExcludedColumn, FeatureGuess, TableGuess, inspect_table
+from holdfast.data.load import load, read_table
+from holdfast.data.manifest import Manifest, build_manifest
+from holdfast.data.manifest_diff import ManifestDiff, RowChange, compare
+from holdfast.data.personal import PersonalColumn, find_personal
+from holdfast.data.relation import Relation
+from holdfast.data.schema import Feature, Schema
+from holdfast.data.tumour import tumour_frame, tumour_schema
 
 __all__ = [
+    "DataChecks",
+    "DataFinding",
     "Dataset",
+    "ExcludedColumn",
     "Feature",
+    "FeatureGuess",
     "Labels",
+    "Manifest",
+    "ManifestDiff",
     "Matrix",
+    "PersonalColumn",
     "Relation",
+    "RowChange",
     "Schema",
+    "TableGuess",
+    "build_manifest",
     "check_features",
+    "compare",
     "features_from_frame",
     "features_to_frame",
+    "find_personal",
     "from_frame",
+    "inspect_table",
+    "load",
+    "read_table",
+    "run_checks",
+    "tumour_frame",
+    "tumour_schema",
 ]

@@ -14,7 +14,7 @@ import pandas as pd
 
 from holdfast import limits
 from holdfast.data.schema import Feature, Schema
-from holdfast.errors import DataError
+from holdfast.errors import DataError, UsageError
 from holdfast.evidence import canonical_json
 
 Matrix = npt.NDArray[np.float64]
@@ -39,12 +39,15 @@ class Dataset:
 
     def __post_init__(self) -> None:
         """Make both arrays read-only, so that the digest stays true."""
-        if self.X.shape != (len(self.y), len(self.schema.features)):
-            raise DataError(f"expected {len(self.y)} rows of {len(self.schema.features)} features, got {self.X.shape}")
-        X, y = (
-            np.array(self.X, dtype=np.float64) + 0.0,
-            np.array(self.y, dtype=np.int64),
-        )  # + 0.0 makes -0.0 into 0.0
+        if self.y.ndim != 1 or self.X.shape != (len(self.y), len(self.schema.features)):
+            raise DataError(
+                f"expected a label for each row of {len(self.schema.features)} features, "
+                f"got labels of shape {self.y.shape} and rows of shape {self.X.shape}"
+            )
+        if ((self.y < 0) | (self.y >= len(self.schema.classes)) | (self.y != np.round(self.y))).any():
+            raise DataError(f"expected labels from 0 to {len(self.schema.classes) - 1}, got others")
+        X = np.array(self.X, dtype=np.float64) + 0.0  # makes -0.0 into 0.0
+        y = np.array(self.y, dtype=np.int64)
         X[np.isnan(X)] = np.nan  # one NaN of the many that floats have
         X.flags.writeable = y.flags.writeable = False
         object.__setattr__(self, "X", X)
@@ -71,8 +74,11 @@ class Dataset:
         The same seed gives the same split. Each class keeps at least one row on both sides where it has two.
 
         Raises:
+            UsageError: `test_fraction` is not between 0 and 1.
             DataError: fewer than two rows of a class, so that one side would lack it.
         """
+        if not 0 < test_fraction < 1:
+            raise UsageError(f"test_fraction must lie between 0 and 1, got {test_fraction}")
         rng = np.random.default_rng(seed)
         test: list[int] = []
         for label, name in enumerate(self.schema.classes):
@@ -103,15 +109,11 @@ def from_frame(frame: pd.DataFrame, schema: Schema) -> Dataset:
     if schema.target not in frame.columns:
         raise DataError(f"expected a target column {schema.target!r}, the table has {_some(frame.columns)}")
     X = features_from_frame(frame, schema)
-    labels = [_as_text(value) for value in frame[schema.target]]
-    positions = {name: position for position, name in enumerate(schema.classes)}
-    unknown = [(row, label) for row, label in enumerate(labels) if label not in positions]
-    if unknown:
-        row, label = unknown[0]
-        raise DataError(
-            f"row {row} has the class {label!r} in {schema.target!r}, expected one of {', '.join(schema.classes)}"
-        )
-    return Dataset(schema, X, np.array([positions[str(label)] for label in labels], dtype=np.int64))
+    column = _column(frame, schema.target)
+    y = _positions(column, schema.classes, what=f"the target {schema.target!r}")
+    if (missing := np.isnan(y)).any():
+        raise DataError(f"the target {schema.target!r} has no value in row {int(np.argmax(missing))}")
+    return Dataset(schema, X, y.astype(np.int64))
 
 
 def features_from_frame(frame: pd.DataFrame, schema: Schema) -> Matrix:
@@ -124,8 +126,7 @@ def features_from_frame(frame: pd.DataFrame, schema: Schema) -> Matrix:
         raise DataError(f"the table lacks the column{'s' * (len(absent) > 1)} {_some(absent)}")
     X = np.empty((len(frame), len(schema.features)))
     for position, feature in enumerate(schema.features):
-        column = frame[feature.name]
-        X[:, position] = _codes(column, feature) if feature.kind == "category" else _numbers(column, feature)
+        X[:, position] = _values(_column(frame, feature.name), feature)
     check_features(X, schema)
     return X
 
@@ -150,6 +151,8 @@ def check_features(X: Matrix, schema: Schema) -> None:
     Raises:
         DataError: naming the first row and column that is wrong, what was expected and what to do.
     """
+    if X.ndim != 2 or X.shape[1] != len(schema.features):
+        raise DataError(f"expected rows of {len(schema.features)} features, got an array of shape {X.shape}")
     for position, feature in enumerate(schema.features):
         values = X[:, position]
         missing = np.isnan(values)
@@ -179,22 +182,40 @@ def check_features(X: Matrix, schema: Schema) -> None:
             )
 
 
-def _codes(column: pd.Series[Any], feature: Feature) -> Matrix:
-    positions = {name: float(position) for position, name in enumerate(feature.categories)}
-    codes = np.full(len(column), np.nan)
-    for row, value in enumerate(column):
-        text = _as_text(value)
-        if text is None:
-            continue
-        if text not in positions:
-            raise DataError(
-                f"feature {feature.name!r} is {text[:40]!r} in row {row}, expected one of {_some(feature.categories)}"
-            )
-        codes[row] = positions[text]
-    return codes
+def _column(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
+    if (count := int((frame.columns == name).sum())) != 1:
+        raise DataError(f"the table has {count} columns named {name!r}, expected one")
+    return frame[name]
+
+
+def _positions(column: pd.Series[Any], names: Sequence[str], *, what: str) -> Matrix:
+    """The position of each value in a list of names, NaN where it is missing."""
+    if column.dtype == object:  # factorize takes 1 and True for the same value
+        codes, values = np.arange(len(column)), list(column)
+    else:
+        codes, index = pd.factorize(column, use_na_sentinel=False)
+        values = list(index)
+    known: dict[str | None, float] = {None: np.nan}
+    known |= {name: float(position) for position, name in enumerate(names)}
+    positions = np.array([known.get(name_of(value), -1.0) for value in values])[codes]
+    if (strange := positions == -1.0).any():
+        row = int(np.argmax(strange))
+        raise DataError(f"{what} is {str(column.iloc[row])[:40]!r} in row {row}, expected one of {_some(names)}")
+    return positions
+
+
+def _values(column: pd.Series[Any], feature: Feature) -> Matrix:
+    if feature.kind == "category":
+        return _positions(column, feature.categories, what=f"feature {feature.name!r}")
+    return _numbers(column, feature)
 
 
 def _numbers(column: pd.Series[Any], feature: Feature) -> Matrix:
+    if column.dtype.kind in "mMc":
+        raise DataError(
+            f"feature {feature.name!r} holds {column.dtype}, expected numbers",
+            hint="make a number of it, such as days since a date",
+        )
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     if (broken := np.isnan(numbers) & ~column.isna().to_numpy()).any():
         row = int(np.argmax(broken))
@@ -205,9 +226,17 @@ def _numbers(column: pd.Series[Any], feature: Feature) -> Matrix:
     return numbers
 
 
-def _as_text(value: object) -> str | None:
-    """The name of a class or category: whole floats without their point, so that 1 and 1.0 are one class."""
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+def name_of(value: object) -> str | None:
+    """The name of a class or category: whole floats without their point, so that 1 and 1.0 are one class.
+
+    None where the value is missing.
+    """
+    if (
+        value is None
+        or value is pd.NA
+        or value is pd.NaT
+        or (isinstance(value, float | np.floating) and np.isnan(value))
+    ):
         return None
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))

@@ -6,15 +6,12 @@ The same schema bounds differential privacy, evasion attacks, requests to the se
 
 from __future__ import annotations
 
-import math
-import operator
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Final, Literal, get_args
+from typing import Any, Literal, get_args
 
 from holdfast import limits
+from holdfast.data.relation import Relation
 from holdfast.errors import ConfigError
 
 Kind = Literal["real", "integer", "category"]
@@ -23,10 +20,6 @@ Mutability = Literal["free", "fixed", "increase", "decrease"]
 
 RangeSource = Literal["public", "data"]
 """Whether a range is known to anyone, or was read from the records and so tells of them."""
-
-_OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = MappingProxyType(
-    {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,23 +52,36 @@ class Feature:
         _check_choice(self.name, "range_source", self.range_source, get_args(RangeSource))
         if not self.name or len(self.name) > limits.MAX_NAME_CHARS:
             raise ConfigError(f"a feature's name must have 1 to {limits.MAX_NAME_CHARS} characters")
-        object.__setattr__(self, "low", float(self.low))
-        object.__setattr__(self, "high", float(self.high))
         if self.kind == "category":
             self._check_categories()
-        elif not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+        else:
+            self._check_range()
+
+    def _check_range(self) -> None:
+        largest = limits.MAX_WHOLE if self.kind == "integer" else limits.MAX_MAGNITUDE
+        # Compared before they become floats, because a whole number may be too large to be one; NaN compares false.
+        if not (-largest <= self.low < self.high <= largest):
             raise ConfigError(
-                f"feature {self.name!r} needs a range of two finite numbers, the smaller first, "
-                f"got [{self.low}, {self.high}]"
+                f"feature {self.name!r} needs a range of two numbers from {-largest:g} to {largest:g}, "
+                f"the smaller first, got [{str(self.low)[:40]}, {str(self.high)[:40]}]"
             )
+        object.__setattr__(self, "low", float(self.low))
+        object.__setattr__(self, "high", float(self.high))
+        if not self.width / 2 > 0:
+            raise ConfigError(f"feature {self.name!r} has a range too narrow for a float: [{self.low}, {self.high}]")
+        if self.categories:
+            raise ConfigError(f"feature {self.name!r} is a number and names categories; say kind = category")
 
     def _check_categories(self) -> None:
+        if (self.low, self.high) != (0.0, 0.0):
+            raise ConfigError(f"feature {self.name!r} is a category and has a range; leave the range out")
         if not 1 <= len(self.categories) <= limits.MAX_CATEGORIES:
             raise ConfigError(
                 f"feature {self.name!r} needs 1 to {limits.MAX_CATEGORIES} categories, got {len(self.categories)}"
             )
         if len(set(self.categories)) != len(self.categories):
             raise ConfigError(f"feature {self.name!r} names a category twice")
+        _check_names(f"feature {self.name!r} has a category", self.categories)
         if self.mutability in ("increase", "decrease"):
             raise ConfigError(f"feature {self.name!r} is a category, which cannot {self.mutability}; say free or fixed")
 
@@ -102,6 +108,8 @@ class Feature:
         Raises:
             ConfigError: a field is missing, unknown or of the wrong type.
         """
+        if not isinstance(document, Mapping):
+            raise ConfigError(f"a feature needs to be a table of names and values, got {document!r:.80}")
         fields = dict(document)
         name = fields.get("name")
         if not isinstance(name, str):
@@ -121,34 +129,6 @@ class Feature:
         return cls(**fields, categories=tuple(categories))
 
 
-@dataclass(frozen=True)
-class Relation:
-    """A relation that every row keeps, between two numeric features, such as `mean radius <= worst radius`."""
-
-    left: str
-    operator: str
-    right: str
-
-    @classmethod
-    def parse(cls, text: object) -> Relation:
-        """Read `left <= right`, with one of `<=`, `>=`, `==` and a space on both sides.
-
-        Raises:
-            ConfigError: the text is not of that form.
-        """
-        match = re.fullmatch(r"(.+?) (<=|>=|==) (.+)", text) if isinstance(text, str) else None
-        if match is None:
-            raise ConfigError(f"a relation reads 'left <= right' (or >= or ==, with spaces around it), got {text!r}")
-        return cls(*match.groups())
-
-    def __str__(self) -> str:
-        return f"{self.left} {self.operator} {self.right}"
-
-    def holds(self, left: Any, right: Any) -> Any:
-        """Whether the relation holds, element by element; a missing value (NaN) does not break it."""
-        return _OPERATORS[self.operator](left, right) | (left != left) | (right != right)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Schema:
     """The features in order, the target and its classes, and the relations between features."""
@@ -165,11 +145,13 @@ class Schema:
             raise ConfigError(f"a schema needs 1 to {limits.MAX_COLUMNS} features, got {len(names)}")
         if len({*names, self.target}) != len(names) + 1:
             raise ConfigError("a schema names a column twice")
+        _check_names("the schema has a target", (self.target,))
         if not 2 <= len(self.classes) <= limits.MAX_CLASSES or len(set(self.classes)) != len(self.classes):
             raise ConfigError(
                 f"the target {self.target!r} needs 2 to {limits.MAX_CLASSES} different classes, "
                 f"got {list(self.classes[:10])}"
             )
+        _check_names(f"the target {self.target!r} has a class", self.classes)
         numeric = {feature.name for feature in self.features if feature.kind != "category"}
         for relation in self.relations:
             for name in (relation.left, relation.right):
@@ -206,17 +188,23 @@ class Schema:
         Raises:
             ConfigError: a part is missing, unknown or contradicts another.
         """
+        if not isinstance(document, Mapping):
+            raise ConfigError(f"a schema needs to be a table of names and values, got {document!r:.80}")
+        known = {"features", "target", "classes", "relations"}
+        if unknown := sorted(set(document) - known):
+            raise ConfigError(f"a schema has {', '.join(unknown)}; a schema knows {', '.join(sorted(known))}")
         try:
             features, target, classes = document["features"], document["target"], document["classes"]
         except KeyError as error:
             raise ConfigError(f"a schema needs {error.args[0]}, it is not there") from None
-        if not isinstance(target, str) or not isinstance(classes, list) or not isinstance(features, list):
-            raise ConfigError("a schema needs target as a string, classes and features as lists")
+        relations = document.get("relations", [])
+        if not isinstance(target, str) or not all(isinstance(part, list) for part in (features, classes, relations)):
+            raise ConfigError("a schema needs target as a string; features, classes and relations as lists")
         return cls(
             features=tuple(map(Feature.from_json, features)),
             target=target,
             classes=tuple(map(str, classes)),
-            relations=tuple(map(Relation.parse, document.get("relations", []))),
+            relations=tuple(map(Relation.parse, relations)),
         )
 
 
@@ -225,8 +213,14 @@ def _check_choice(name: str, what: str, got: object, choices: tuple[str, ...]) -
         raise ConfigError(f"feature {name!r} needs {what} to be one of {', '.join(choices)}, got {got!r}")
 
 
+def _check_names(where: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        if not 1 <= len(name) <= limits.MAX_NAME_CHARS:
+            raise ConfigError(f"{where} of {len(name)} characters, 1 to {limits.MAX_NAME_CHARS} are kept")
+
+
 def _pair_of_numbers(name: str, value: object) -> tuple[float, float]:
     numbers = value if isinstance(value, list | tuple) else []
     if len(numbers) != 2 or any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
         raise ConfigError(f"feature {name!r} needs range = [low, high], got {value!r}")
-    return float(numbers[0]), float(numbers[1])
+    return numbers[0], numbers[1]

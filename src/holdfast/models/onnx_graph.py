@@ -27,6 +27,14 @@ OUTPUT: Final = "probabilities"
 SCHEMA_KEY: Final = "holdfast.schema"
 KIND_KEY: Final = "holdfast.kind"
 
+_DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+_REFUSED_OPERATORS: Final = frozenset(
+    {
+        *("Loop", "Scan", "SequenceMap"),  # may run for ever
+        *("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"),
+    }
+)
+
 
 def encoding_nodes(encoding: Encoding) -> tuple[list[Any], list[Any]]:
     """Nodes and constants that take `features` (rows, features) to `encoded` (rows, width), both double."""
@@ -99,22 +107,43 @@ def parse(data: bytes) -> tuple[Any, dict[str, str], Schema]:
     """An ONNX file that Holdfast wrote: the model, its properties, and the schema among them.
 
     Raises:
-        WireError: not ONNX, or without a schema that this version understands.
+        WireError: not ONNX, without a schema that this version understands, or with parts that could read files, loop
+            for ever or answer at random.
     """
     try:
         model = onnx.load_model_from_string(data)
+        _refuse_unsafe(model)
         onnx.checker.check_model(model)
+    except WireError:
+        raise
     except Exception as error:  # noqa: BLE001 - protobuf and the checker raise types of their own
-        raise WireError(f"expected an ONNX model, got bytes that are none: {_first_line(error)}") from None
+        raise WireError(f"expected an ONNX model, got bytes that are none: {first_line(error)}") from None
     properties = {item.key: item.value for item in model.metadata_props}
     try:
         text = properties[SCHEMA_KEY]
         if len(text) > limits.MAX_JSON_BYTES:
             raise WireError(f"the schema inside the ONNX model has {len(text)} characters, too many to be one")
         schema = Schema.from_json(json.loads(text))
-    except (KeyError, TypeError, ValueError, ConfigError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError, ConfigError) as error:
         raise WireError(f"expected an ONNX model that carries a Holdfast schema, got none: {error}") from None
     return model, properties, schema
+
+
+def _refuse_unsafe(message: Any) -> None:
+    """Refuse, at any depth, what a classifier does not need and a hostile file could use."""
+    kind = message.DESCRIPTOR.name
+    if kind == "TensorProto" and (message.data_location != TensorProto.DEFAULT or message.external_data):
+        raise WireError(f"the ONNX model reads {message.name!r} from another file, expected all of it in one")
+    if kind in ("FunctionProto", "TrainingInfoProto"):
+        raise WireError(f"the ONNX model has a part of the kind {kind}, which Holdfast does not take")
+    if kind == "NodeProto" and (message.domain not in _DOMAINS or message.op_type in _REFUSED_OPERATORS):
+        raise WireError(
+            f"the ONNX model uses {message.domain or 'ai.onnx'}.{message.op_type}, which Holdfast does not take"
+        )
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in (value,) if hasattr(value, "ListFields") else value:
+                _refuse_unsafe(part)
 
 
 def initializers(model: Any) -> Mapping[str, Any]:
@@ -126,5 +155,6 @@ def _constant(name: str, value: Any) -> Any:
     return numpy_helper.from_array(np.asarray(value), name=name)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of a foreign error, at most 200 characters."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from holdfast.data import Matrix, Schema
-from holdfast.errors import WireError
+from holdfast.errors import UsageError, WireError
 from holdfast.evidence import digest_bytes
 from holdfast.models.linear import LinearModel
-from holdfast.models.onnx_graph import INPUT, KIND_KEY, OUTPUT, initializers, parse
+from holdfast.models.onnx_graph import INPUT, KIND_KEY, OUTPUT, first_line, initializers, parse
+
+_FLOAT32_ERROR: Final = 1e-5
+"""How far below 0 a probability may lie: a forest's 1 - p, summed in float32, does."""
 
 
 class OnnxModel:
@@ -48,10 +51,25 @@ class OnnxModel:
         return digest_bytes(self._onnx)
 
     def predict_proba(self, X: Matrix) -> Matrix:
-        """(rows, classes) probabilities, normalised in double precision."""
-        (raw,) = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(X, dtype=np.float64)})
-        total = raw.sum(axis=1, keepdims=True)
-        return np.asarray(raw / total, dtype=np.float64)
+        """(rows, classes) probabilities, normalised in double precision.
+
+        Raises:
+            WireError: the file cannot be run, or what comes out are no probabilities.
+        """
+        expected = (len(X), len(self._schema.classes))
+        if len(X) == 0:
+            return np.empty(expected)  # some operators refuse to run on nothing
+        try:
+            (raw,) = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(X, dtype=np.float64)})
+        except Exception as error:  # noqa: BLE001 - onnxruntime raises types of its own
+            raise WireError(f"the ONNX model cannot be run on rows of shape {X.shape}: {first_line(error)}") from None
+        if raw.shape != expected or not (np.isfinite(raw) & (raw >= -_FLOAT32_ERROR)).all():
+            raise WireError(f"expected probabilities of shape {expected} from the ONNX model, got something else")
+        P: Matrix = np.maximum(raw, 0.0)
+        total = P.sum(axis=1, keepdims=True)
+        if not (total > 0).all():
+            raise WireError("the ONNX model gives no class of a row any probability")
+        return np.asarray(P / total)
 
     @cached_property
     def _session(self) -> Any:
@@ -74,10 +92,10 @@ def load_model(onnx: bytes) -> LinearModel | OnnxModel:
     model, properties, schema = parse(onnx)
     if properties.get(KIND_KEY) != "linear":
         return OnnxModel(onnx)
-    weights = initializers(model)
     try:
+        weights = initializers(model)
         linear = LinearModel(schema, weights["coef"], weights["intercept"])
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, UsageError) as error:
         raise WireError(f"the ONNX file says it is linear and has no such weights: {error}") from None
     if parse(linear.onnx)[0] != model:
         raise WireError("the ONNX file says it is linear, but its graph is another")

@@ -64,7 +64,7 @@ def _to_onnx(fitted: Any, encoding: Encoding) -> bytes:
                 options={id(fitted): {"zipmap": False}},
                 target_opset={"": 18, "ai.onnx.ml": 3},
             )
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the converter raises types of its own
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise UnsupportedError(
             f"{type(fitted).__name__} cannot be written as ONNX: {first}",

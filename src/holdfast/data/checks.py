@@ -1,0 +1,163 @@
+"""The first checks of a data set, before anything is learned from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from holdfast.data.dataset import Dataset, Matrix
+from holdfast.data.findings import (
+    DataFinding,
+    balance_findings,
+    label_findings,
+    missing_findings,
+    outlier_finding,
+    personal_findings,
+    repetition_findings,
+)
+from holdfast.data.label_noise import FOLDS, MAX_TRAINED_ROWS, find_label_noise
+from holdfast.data.personal import PersonalColumn, find_personal
+from holdfast.data.rows import OUTLIER_SHARE, Repetitions, find_outliers, find_repetitions, outlier_scores
+from holdfast.evidence import Evidence, Figure
+
+KIND: Final = "data-checks"
+MAX_LISTED_ROWS: Final = 100
+"""Rows of a finding that evidence lists."""
+
+_CAVEATS: Final = (
+    "Records that were poisoned with care, labels included, look ordinary and are not found by these checks.",
+    "Personal data is told by shape and name; that none was found does not prove that there is none.",
+    "The label-noise estimate counts rows that are hard by nature along with labels that are wrong.",
+    f"Outliers are the most unusual {OUTLIER_SHARE:.0%} of the rows by construction, whether or not anything is wrong.",
+)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DataChecks:
+    """What the checks found.
+
+    Args:
+        dataset: digest of the data set.
+        findings: the gravest first.
+        figures: shares and counts by name.
+        samples: a number for each row: `outlier_score`, and `self_confidence` where labels could be checked.
+    """
+
+    dataset: str
+    findings: tuple[DataFinding, ...]
+    figures: Mapping[str, Figure]
+    samples: Mapping[str, Matrix]
+
+    def __post_init__(self) -> None:
+        """Freeze the mappings."""
+        object.__setattr__(self, "figures", MappingProxyType(dict(self.figures)))
+        object.__setattr__(self, "samples", MappingProxyType(dict(self.samples)))
+
+    def to_evidence(self) -> Evidence:
+        """The checks as evidence about the data set. Of each finding the first 100 rows are listed."""
+        counts = {grade: sum(f.severity == grade for f in self.findings) for grade in ("serious", "warning", "info")}
+        return Evidence(
+            kind=KIND,
+            subject=self.dataset,
+            subject_kind="dataset",
+            title=f"Data checks: {counts['serious']} serious findings, {counts['warning']} warnings",
+            figures=self.figures,
+            samples={name: np.round(column, 4).tolist() for name, column in self.samples.items()},
+            context={
+                "findings": [finding.to_json(max_rows=MAX_LISTED_ROWS) for finding in self.findings],
+                "folds": FOLDS,
+                "max_trained_rows": MAX_TRAINED_ROWS,
+                "outlier_share": OUTLIER_SHARE,
+            },
+            references=(
+                "OWASP ML Top 10 ML02:2023 Data Poisoning Attack",
+                "NIST AI 100-2 E2025 Poisoning attacks",
+                "MITRE ATLAS AML.T0020 Poison Training Data",
+                "EU AI Act Art. 10 Data and data governance",
+            ),
+            caveats=_CAVEATS,
+        )
+
+
+def run_checks(
+    dataset: Dataset,
+    *,
+    rng: np.random.Generator,
+    frame: pd.DataFrame | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> DataChecks:
+    """Look for what should be mended before training: repeated and contradicting rows, doubtful labels, outliers.
+
+    Args:
+        dataset: what will be learned from.
+        rng: decides folds, samples and the outlier forest. The same state gives the same result.
+        frame: the raw table, in which personal data is looked for, in the columns that the schema leaves out too.
+            Without it, only the data set's own categories and numbers are looked at.
+        progress: called with the steps done and the steps in all.
+    """
+    steps = _Steps(progress)
+    repetitions = find_repetitions(dataset, rng=rng)
+    steps.advance()
+    scores = outlier_scores(dataset, rng=rng)
+    steps.advance()
+    personal = find_personal(dataset.to_frame() if frame is None else frame, rng=rng)
+    steps.advance()
+    noise = find_label_noise(dataset, rng=rng, progress=steps.folds)
+    found = [
+        *balance_findings(dataset),
+        *missing_findings(dataset),
+        *repetition_findings(repetitions, rows=len(dataset)),
+        *label_findings(noise, dataset),
+        outlier_finding(find_outliers(scores), rows=len(dataset)),
+        *personal_findings(personal, dataset.schema),
+    ]
+    figures = _figures(dataset, repetitions, personal)
+    samples = {"outlier_score": scores}
+    if noise is not None:
+        figures |= {"label_noise": noise.rate, "cross_validated_accuracy": Figure(value=noise.accuracy)}
+        figures["suspect_labels"] = Figure(value=len(noise.suspects), unit="rows")
+        samples["self_confidence"] = noise.self_confidence
+    return DataChecks(
+        dataset=dataset.digest,
+        findings=tuple(sorted(found, key=lambda finding: _GRAVITY[finding.severity])),
+        figures=figures,
+        samples=samples,
+    )
+
+
+def _figures(dataset: Dataset, found: Repetitions, personal: Sequence[PersonalColumn]) -> dict[str, Figure]:
+    rows, counts = len(dataset), np.bincount(dataset.y, minlength=len(dataset.schema.classes))
+    return {
+        "rows": Figure(value=rows, unit="rows"),
+        "repeated_rows": Figure(value=len(found.repeated), unit="rows"),
+        "contradicting_rows": Figure(value=len(found.contradicting), unit="rows"),
+        "near_repeated_rows": Figure(value=len(found.near), unit="rows"),
+        "smallest_class_share": Figure(value=float(counts.min() / rows)),
+        "missing_share": Figure(value=float(np.isnan(dataset.X).mean())),
+        "personal_columns": Figure(value=len(personal), unit="columns"),
+    }
+
+
+_GRAVITY: Final = {"serious": 0, "warning": 1, "info": 2}
+_BEFORE_FOLDS: Final = 3
+
+
+class _Steps:
+    """Counts the steps done: three, and one for each fold."""
+
+    def __init__(self, progress: Callable[[int, int], None] | None) -> None:
+        self._progress = progress
+        self._done = 0
+
+    def advance(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, _BEFORE_FOLDS + FOLDS)
+
+    def folds(self, _done: int, _total: int) -> None:
+        self.advance()

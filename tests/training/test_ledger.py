@@ -1,0 +1,163 @@
+"""The ledger adds up every use, stops before the limit, and shows when it was changed."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from holdfast.data import Dataset
+from holdfast.errors import BudgetError, InputError, IntegrityError, SystemFault, UsageError, WireError
+from holdfast.training import Entry, Ledger, NoisySums, epsilon_of, private_events, train_private
+
+DIGEST = "sha256:" + "ab" * 32
+DELTA = 1e-5
+
+
+def entry(step: str, noise_multiplier: float | None = None, *, released: bool = True) -> Entry:
+    sums = () if noise_multiplier is None else (NoisySums(noise_multiplier=noise_multiplier, count=60, width=31),)
+    return Entry(step=step, data_digest=DIGEST, released=released, events=sums)
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    empty = Ledger(epsilon_limit=3.0, delta=DELTA)
+    return empty.add(entry("check", released=False)).add(entry("train", 30.0)).add(entry("harden", 40.0))
+
+
+def test_all_uses_are_added_up(ledger: Ledger) -> None:
+    alone = [epsilon_of(e.events, delta=DELTA) for e in ledger.entries if e.private]
+    together = [event for e in ledger.entries for event in e.events]
+    assert ledger.epsilon == epsilon_of(together, delta=DELTA)
+    assert max(alone) < ledger.epsilon < sum(alone)
+
+
+def test_running_the_same_step_again_is_a_further_spend(ledger: Ledger) -> None:
+    assert ledger.add(ledger.entries[-1]).epsilon > ledger.epsilon
+
+
+def test_what_passes_the_limit_is_refused_and_nothing_is_entered(ledger: Ledger) -> None:
+    with pytest.raises(BudgetError, match="the limit is 3"):
+        ledger.add(entry("harden", 5.0))
+    assert len(ledger.entries) == 3
+
+
+def test_the_limit_refuses_before_any_training_runs(tumour: Dataset, tmp_path: Path) -> None:
+    path, ran = tmp_path / "ledger.json", []
+    Ledger(epsilon_limit=1.0, delta=DELTA).save(path)
+
+    def train() -> None:  # in the order that docs/privacy.md asks for: plan, enter, write down, train
+        events = private_events(tumour.schema, epsilon=1.0, delta=DELTA, steps=2)
+        ledger = Ledger.load(path)
+        ledger.add(Entry(step="train", data_digest=tumour.digest, released=True, events=events)).save(path)
+        ran.append(train_private(tumour, epsilon=1.0, delta=DELTA, steps=2))
+
+    train()
+    with pytest.raises(BudgetError):
+        train()
+    assert len(ran) == 1
+    assert [entry.events for entry in Ledger.load(path).entries] == [ran[0].events]
+
+
+def test_a_use_without_noise_costs_nothing_in_house_and_everything_when_released(ledger: Ledger) -> None:
+    assert ledger.epsilon_of_released == ledger.epsilon
+    with_figures = ledger.add(entry("utility"))
+    assert with_figures.epsilon == ledger.epsilon
+    assert with_figures.epsilon_of_released == math.inf
+
+
+def test_a_ledger_survives_its_file(ledger: Ledger, tmp_path: Path) -> None:
+    path = tmp_path / "privacy.json"
+    ledger.save(path)
+    assert Ledger.load(path) == ledger
+    assert Ledger.load(path).head == ledger.head
+    assert ledger.add(entry("more", 90.0)).head != ledger.head
+
+
+@pytest.mark.parametrize(
+    ("find", "replacement"),
+    [
+        (b'"noise_multiplier":30.0', b'"noise_multiplier":90.0'),
+        (b'"count":60', b'"count":6'),
+        (b'"released":false', b'"released":true'),
+        (b'"step":"train"', b'"step":"trail"'),
+        (b'"epsilon_limit":3.0', b'"epsilon_limit":9.0'),
+        (b'"delta":1e-05', b'"delta":1e-04'),
+        (b'"epsilon_limit":3.0', b'"epsilon_limit":0.1'),
+        (b'"epsilon_limit":3.0', b'"epsilon_limit": 3.0'),
+        (b'{"delta"', b'{"delta":0.5,"delta"'),
+        (b"abab", b"baba"),
+    ],
+)
+def test_a_changed_ledger_is_not_read(ledger: Ledger, find: bytes, replacement: bytes) -> None:
+    changed = ledger.to_bytes().replace(find, replacement, 1)
+    assert changed != ledger.to_bytes()
+    with pytest.raises(IntegrityError):
+        Ledger.from_bytes(changed)
+
+
+def test_no_entry_can_be_taken_out_or_moved(ledger: Ledger) -> None:
+    document = json.loads(ledger.to_bytes())
+    first, second, third = document["entries"]
+    for entries in ([second, third], [first, third], [first, third, second], [first, first, second, third]):
+        changed = json.dumps(document | {"entries": entries}, sort_keys=True, separators=(",", ":")).encode()
+        with pytest.raises(IntegrityError):
+            Ledger.from_bytes(changed)
+
+
+def test_a_ledger_cut_at_the_end_has_another_head_than_the_signed_one(ledger: Ledger) -> None:
+    shorter = Ledger(epsilon_limit=3.0, delta=DELTA, entries=ledger.entries[:-1])
+    assert Ledger.from_bytes(shorter.to_bytes()).head != ledger.statement_for("train").ledger_digest
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"format":"holdfast-privacy-ledger-2"}',
+        b'{"delta":1e-05,"entries":[],"epsilon_limit":"3","format":"holdfast-privacy-ledger-1"}',
+        b'{"delta":1e-05,"entries":{},"epsilon_limit":3.0,"format":"holdfast-privacy-ledger-1"}',
+        b'{"delta":1e-05,"entries":[1],"epsilon_limit":3.0,"format":"holdfast-privacy-ledger-1"}',
+        b'{"delta":1e-05,"entries":[{"entry":{},"digest":"x"}],"epsilon_limit":3.0,"format":"holdfast-privacy-ledger-1"}',
+    ],
+)
+def test_bytes_that_are_no_ledger_are_refused(data: bytes) -> None:
+    with pytest.raises(WireError):
+        Ledger.from_bytes(data)
+
+
+@pytest.mark.parametrize("field", ["step", "data_digest", "released", "events", "note"])
+def test_an_entry_with_a_strange_field_is_refused(ledger: Ledger, field: str) -> None:
+    document = ledger.entries[1].to_json()
+    for strange in (document | {field: 7}, {k: v for k, v in document.items() if k != field}, document | {"more": 1}):
+        with pytest.raises(WireError):
+            Entry.from_json(strange)
+    with pytest.raises(WireError, match="digest of its records"):
+        Entry.from_json(document | {"data_digest": "abc"})
+
+
+def test_not_a_number_is_no_limit() -> None:
+    with pytest.raises(IntegrityError):
+        Ledger.from_bytes(b'{"delta":1e-05,"entries":[],"epsilon_limit":NaN,"format":"holdfast-privacy-ledger-1"}')
+    for limit in (0.0, math.nan, math.inf):
+        with pytest.raises(UsageError):
+            Ledger(epsilon_limit=limit, delta=DELTA)
+
+
+def test_an_entry_says_which_records_and_what_used_them() -> None:
+    for options in ({"step": ""}, {"data_digest": "abc"}, {"note": "x" * 2_000}):
+        with pytest.raises(UsageError):
+            Entry(**{"step": "train", "data_digest": DIGEST, "released": True} | options)
+
+
+def test_a_missing_file_and_a_folder_in_its_place_are_named(tmp_path: Path, ledger: Ledger) -> None:
+    with pytest.raises(InputError, match="privacy ledger"):
+        Ledger.load(tmp_path / "none.json")
+    with pytest.raises(SystemFault):
+        ledger.save(tmp_path)

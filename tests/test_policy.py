@@ -130,3 +130,20 @@ def test_a_policy_cannot_be_changed_once_made() -> None:
     assert policy.limits["max_epsilon"] == 3.0
     with pytest.raises(TypeError):
         policy.limits["max_epsilon"] = 100.0  # type: ignore[index]
+
+
+def test_of_several_measurements_the_worst_is_judged() -> None:
+    def measured(value: float) -> Evidence:
+        return Evidence(
+            kind="evasion",
+            subject=MODEL,
+            subject_kind="model",
+            title="",
+            figures={"robust_accuracy": Figure(value=value)},
+        )
+
+    policy = Policy(limits={"min_robust_accuracy": 0.7})
+    for order in ([0.6, 0.9], [0.9, 0.6]):
+        verdict = judge(policy, map(measured, order), model_digest=MODEL)
+        assert not verdict.met
+        assert verdict.findings[0].figure == Figure(value=0.6)

@@ -110,7 +110,7 @@ def judge(policy: Policy, evidence: Iterable[Evidence], *, model_digest: str) ->
     """Judge the evidence about one model.
 
     Evidence about another model does not count, nor does a figure about a model that calls itself one about data.
-    Missing evidence is a demand not met, never a pass.
+    Of several measurements of one kind the worst counts. Missing evidence is a demand not met, never a pass.
     """
     of_models = {threshold.kind for threshold in THRESHOLDS.values()}
     about = [
@@ -129,10 +129,20 @@ def _judge_presence(kind: str, about: list[Evidence]) -> Finding:
     return Finding(demand=f"require {kind}", outcome="met" if found else "no evidence", reason=reason)
 
 
+def _worst(threshold: Threshold, about: list[Evidence]) -> Figure | None:
+    """The figure farthest on the wrong side: a later, weaker measurement does not undo an earlier one."""
+    figures = [
+        item.figures[threshold.figure]
+        for item in about
+        if item.kind == threshold.kind and threshold.figure in item.figures
+    ]
+    sign = 1 if threshold.side == "at most" else -1
+    return max(figures, key=lambda figure: sign * figure.value, default=None)
+
+
 def _judge_threshold(name: str, limit: float, about: list[Evidence]) -> Finding:
     threshold = THRESHOLDS[name]
-    item = find(about, threshold.kind)
-    figure = item.figures.get(threshold.figure) if item else None
+    figure = _worst(threshold, about)
     if figure is None:
         reason = f"no {threshold.kind} evidence about this model"
         return Finding(demand=name, outcome="no evidence", reason=reason, limit=limit)

@@ -21,13 +21,15 @@ def features(draw: st.DrawFn, *, name: str) -> Feature:
     """Any feature under a name."""
     kind: Any = draw(st.sampled_from(["real", "integer", "category"]))
     nullable = draw(st.booleans())
+    source: Any = draw(st.sampled_from(["public", "data"]))
     if kind == "category":
         categories = tuple(draw(st.lists(NAMES, min_size=1, max_size=4, unique=True)))
         mutability: Any = draw(st.sampled_from(["free", "fixed"]))
-        return Feature(name=name, kind=kind, categories=categories, mutability=mutability, nullable=nullable)
+        return Feature(
+            name=name, kind=kind, categories=categories, mutability=mutability, nullable=nullable, range_source=source
+        )
     low, high = sorted(draw(_RANGES[kind]))
     mutability = draw(st.sampled_from(["free", "fixed", "increase", "decrease"]))
-    source: Any = draw(st.sampled_from(["public", "data"]))
     return Feature(
         name=name,
         kind=kind,

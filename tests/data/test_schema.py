@@ -142,4 +142,6 @@ def test_a_wrong_schema_is_refused_in_one_sentence(document: Any, message: str) 
 def test_ranges_that_were_read_from_records_are_named() -> None:
     schema = Schema.from_json({**DOCUMENT, "features": [{**AGE, "range_source": "data"}, COLOUR]})
     assert schema.ranges_from_data == ("age",)
+    schema = Schema.from_json({**DOCUMENT, "features": [AGE, {**COLOUR, "range_source": "data"}]})
+    assert schema.ranges_from_data == (COLOUR["name"],)
     assert Schema.from_json(DOCUMENT).ranges_from_data == ()

@@ -140,10 +140,11 @@ def _guess(column: pd.Series[Any]) -> FeatureGuess | ExcludedColumn:
     fixed = has_hint(name, "fixed")
     if fixed:
         reasons.append("by its name, nobody can change it")
-    shared: dict[str, Any] = {"name": name, "nullable": nullable, "mutability": "fixed" if fixed else "free"}
+    shared: dict[str, Any] = {"name": name, "nullable": nullable, "range_source": "data"}
+    shared["mutability"] = "fixed" if fixed else "free"
     if values.dtype.kind in "iuf":
         kind, low, high = _range(values)
-        feature = Feature(kind=kind, low=low, high=high, range_source="data", **shared)
+        feature = Feature(kind=kind, low=low, high=high, **shared)
     else:
         categories = tuple(sorted({str(name_of(value)) for value in values.unique()}))
         feature = Feature(kind="category", categories=categories, **shared)

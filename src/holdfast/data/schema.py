@@ -33,7 +33,7 @@ class Feature:
         categories: for a category, every value that it may have.
         mutability: what someone who wants another answer could do to it.
         nullable: whether a value may be missing.
-        range_source: "public", or "data" where the range was read from the records.
+        range_source: "public", or "data" where the range or the categories were read from the records.
     """
 
     name: str
@@ -96,10 +96,10 @@ class Feature:
         if self.kind == "category":
             out["categories"] = list(self.categories)
         else:
-            out |= {"range": [self.low, self.high], "range_source": self.range_source}
+            out["range"] = [self.low, self.high]
         if self.nullable:
             out["nullable"] = True
-        return out
+        return out | {"range_source": self.range_source}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Feature:
@@ -170,7 +170,7 @@ class Schema:
     @property
     def ranges_from_data(self) -> tuple[str, ...]:
         """The features whose range was read from the records; private training refuses them."""
-        return tuple(f.name for f in self.features if f.kind != "category" and f.range_source == "data")
+        return tuple(feature.name for feature in self.features if feature.range_source == "data")
 
     def to_json(self) -> dict[str, Any]:
         """The schema as JSON; `from_json` is its inverse."""

@@ -200,8 +200,8 @@ def _check_schema(schema: Schema) -> None:
     if names := schema.ranges_from_data:
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         raise ConfigError(
-            f"private training needs public ranges, those of {shown} were read from the records",
-            hint='write ranges from what anyone may know (units, physics, law), with range_source = "public"',
+            f"private training needs public ranges and categories, those of {shown} were read from the records",
+            hint='write them from what anyone may know (units, physics, law), with range_source = "public"',
         )
     if (width := Encoding(schema).width) > limits.MAX_ENCODED_WIDTH:
         raise UnsupportedError(

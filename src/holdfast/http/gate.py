@@ -1,0 +1,99 @@
+"""The outermost layer: how many requests at once, none while stopping, and how long each took."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from holdfast.http.statuses import plain_error
+from holdfast.limits import MAX_REQUESTS_AT_ONCE
+
+_BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.25, 1.0, 5.0, 30.0)
+
+
+class Metrics:
+    """The counts of one service, in a registry of its own. No client is named."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "holdfast_requests", "Requests answered.", ["endpoint", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "holdfast_request_seconds", "Time to answer.", ["endpoint"], buckets=_BUCKETS_S, registry=self.registry
+        )
+        self.rows = Counter("holdfast_rows", "Rows answered.", ["mode"], registry=self.registry)
+        self.in_progress = Gauge("holdfast_requests_in_progress", "Requests in progress.", registry=self.registry)
+        self.alerts = Gauge("holdfast_alerts", "Alerts of the watch, ever.", registry=self.registry)
+
+
+class Door:
+    """Open until it is closed, for good."""
+
+    def __init__(self) -> None:
+        self.is_open = True
+
+    def close(self) -> None:
+        """Refuse new requests from now on; those inside go on."""
+        self.is_open = False
+
+
+class Gate:
+    """ASGI middleware: lets requests through to the app.
+
+    Args:
+        app: what is behind the gate.
+        door: closed when the service stops.
+        metrics: where requests are counted.
+    """
+
+    def __init__(self, app: ASGIApp, *, door: Door, metrics: Metrics) -> None:
+        self._app = app
+        self._door = door
+        self._metrics = metrics
+        self._inside = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if not self._door.is_open:
+            await plain_error(503, "the service is stopping", hint="ask again later")(scope, receive, send)
+        elif self._inside >= MAX_REQUESTS_AT_ONCE:
+            await plain_error(503, "the service is full", hint="ask again in a moment")(scope, receive, send)
+        else:
+            await self._pass(scope, receive, send)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started, status, unread = time.perf_counter(), 0, _has_body(scope)
+
+        async def receive_and_note() -> Message:
+            nonlocal unread
+            message = await receive()
+            unread = unread and bool(message.get("more_body"))
+            return message
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if unread:  # a body that was refused is not to be sent to its end
+                    message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await send(message)
+
+        self._inside += 1
+        self._metrics.in_progress.inc()
+        try:
+            await self._app(scope, receive_and_note, send_and_note)
+        finally:
+            self._inside -= 1
+            self._metrics.in_progress.dec()
+            endpoint = getattr(scope.get("endpoint"), "__name__", "none")
+            self._metrics.requests.labels(endpoint, str(status)).inc()
+            self._metrics.seconds.labels(endpoint).observe(time.perf_counter() - started)
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = dict(scope["headers"])
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"

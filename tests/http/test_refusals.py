@@ -1,0 +1,333 @@
+"""What the service refuses: bodies too large or too slow, wrong types, garbage. Nothing of it may cost a 500."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from holdfast.limits import MAX_PUBLIC_KEY_BYTES, MAX_REQUEST_BYTES
+from holdfast.models import Encoding
+from holdfast.private_inference import PrivateSession
+from holdfast.serving import read_audit
+
+Tensors = Callable[..., dict[str, Any]]
+INFER, PRIVATE = "/v2/models/tumour/infer", "/v2/models/tumour/private/infer"
+
+
+def sentence(answer: httpx.Response, status: int) -> str:
+    """The one sentence of a refusal, which must have this status and shape."""
+    assert answer.status_code == status, answer.text[:200]
+    assert answer.headers["content-type"] == "application/json"
+    told = answer.json()
+    assert set(told) == {"error", "hint"}
+    assert 10 < len(told["error"]) <= 1_000
+    assert "Traceback" not in answer.text
+    return str(told["error"])
+
+
+@pytest.mark.parametrize(
+    "content_type", ["", "text/plain", "application/octet-stream", "application/jsonx", "x" * 5_000]
+)
+def test_another_media_type_is_refused(live: Any, content_type: str) -> None:
+    with live.http() as http:
+        answer = http.post(INFER, content=b"{}", headers={"Content-Type": content_type})
+    assert "expected a body of the type application/json" in sentence(answer, 415)
+
+
+def test_a_media_type_with_a_charset_is_accepted(live: Any, tensors: Tensors) -> None:
+    with live.http() as http:
+        body = json.dumps(tensors(live.kit)).encode()
+        answer = http.post(INFER, content=body, headers={"Content-Type": "Application/JSON; charset=utf-8"})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "media_type", "max_bytes"),
+    [
+        ("POST", INFER, "application/json", MAX_REQUEST_BYTES),
+        ("POST", PRIVATE, "application/octet-stream", MAX_REQUEST_BYTES),
+        ("PUT", "/v2/models/tumour/private/keys/sha256:0", "application/octet-stream", MAX_PUBLIC_KEY_BYTES),
+    ],
+)
+def test_a_body_that_announces_too_much_is_refused_before_it_is_read(
+    live: Any, method: str, path: str, media_type: str, max_bytes: int
+) -> None:
+    token = live.token()
+    with _connect(live.url) as connection:
+        _send_head(connection, method, path, token, media_type, f"Content-Length: {max_bytes + 1}")
+        assert b"413" in connection.recv(100)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_chunked_body_is_read_up_to_the_limit_and_no_further(live: Any, known: bool) -> None:
+    """No length is announced; the connection is closed before the sender is through. A stranger's, at once."""
+    token, sent = live.token() if known else "hf_stranger", 0
+    limit = MAX_REQUEST_BYTES if known else 0
+    chunk = b"%x\r\n" % 2**20 + b"x" * 2**20 + b"\r\n"
+    with _connect(live.url) as connection:
+        _send_head(connection, "POST", INFER, token, "application/json", "Transfer-Encoding: chunked")
+        connection.settimeout(0.5)
+        try:
+            while sent < 4 * MAX_REQUEST_BYTES:
+                connection.sendall(chunk)
+                sent += 2**20
+        except (OSError, TimeoutError):
+            pass
+    assert limit <= sent < limit + 2**24  # what socket buffers may hold besides
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.http.body.REQUEST_BODY_TIMEOUT_S", 0.2)
+    with _connect(live.url) as connection:
+        _send_head(connection, "POST", INFER, live.token(), "application/json", "Content-Length: 100")
+        connection.settimeout(5)
+        assert b"408" in connection.recv(100)
+
+
+def test_a_client_that_hangs_up_in_the_middle_harms_nobody(
+    live: Any, tensors: Tensors, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        for _ in range(5):
+            with _connect(live.url) as connection:
+                _send_head(connection, "POST", INFER, live.token(), "application/json", "Content-Length: 100")
+                connection.sendall(b"{")
+        with live.http() as http:
+            time.sleep(0.1)
+            assert http.post(INFER, json=tensors(live.kit)).status_code == 200
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "line", [b"\x00\xff\xfe garbage\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"A" * 100_000]
+)
+def test_what_is_not_http_is_refused(live: Any, line: bytes, tensors: Tensors) -> None:
+    with _connect(live.url) as connection:
+        connection.settimeout(5)
+        connection.sendall(line)
+        assert b"400" in connection.recv(100)
+
+
+def test_a_spent_budget_is_told_as_429(live: Any, tensors: Tensors) -> None:
+    with live.http(live.token(query_budget=3)) as http:
+        assert http.post(INFER, json=tensors(live.kit, 2)).status_code == 200
+        answer = http.post(INFER, json=tensors(live.kit, 2))
+    assert "2 rows were asked, 1 are left in the budget" in sentence(answer, 429)
+
+
+def test_a_revoked_token_is_told_as_401(live: Any, tensors: Tensors) -> None:
+    token = live.token()
+    with live.http(token) as http:
+        assert http.post(INFER, json=tensors(live.kit)).status_code == 200
+        live.place.service.access.revoke(live.place.service.authenticate(token).name)
+        answer = http.post(INFER, json=tensors(live.kit))
+    assert "was revoked on" in sentence(answer, 401)
+
+
+@pytest.mark.parametrize("value", [None, -1.0, 1e300, float(2**53)])
+def test_a_value_outside_the_schema_is_told_as_400(live: Any, tensors: Tensors, value: float | None) -> None:
+    asked = tensors(live.kit)
+    asked["inputs"][3]["data"][1] = value
+    with live.http() as http:
+        answer = http.post(INFER, json=asked)
+    assert "feature 'mean area'" in sentence(answer, 400)
+    assert "row 1" in answer.text
+
+
+def test_huge_values_are_not_echoed(live: Any, tensors: Tensors) -> None:
+    asked = tensors(live.kit)
+    asked["inputs"][0]["name"] = "x" * 1_000_000
+    with live.http() as http:
+        answer = http.post(INFER, json=asked)
+    sentence(answer, 400)
+    assert len(answer.content) < 2_500
+
+
+def test_the_store_failing_is_told_without_detail(
+    live: Any, tensors: Tensors, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk that fails under the audit log: no answer, no path, no SQL; and the operator's log has the reason."""
+    with live.http() as http:
+        _break_audit(live, "CREATE TRIGGER broken BEFORE INSERT ON audit BEGIN SELECT RAISE(FAIL, 'secret/path'); END")
+        with caplog.at_level(logging.ERROR):
+            answer = http.post(INFER, json=tensors(live.kit))
+        _break_audit(live, "DROP TRIGGER broken")
+        assert "could not answer" in sentence(answer, 503)
+        assert "secret" not in answer.text
+        assert "audit log could not be written" in caplog.text
+        assert http.post(INFER, json=tensors(live.kit)).status_code == 200
+
+
+def test_an_unexpected_error_is_told_without_detail_and_is_in_the_audit_log(
+    live: Any, tensors: Tensors, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def explode(self: object, X: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(type(live.kit.model), "predict_proba", explode)
+    with live.http() as http, caplog.at_level(logging.ERROR):
+        answer = http.post(INFER, json=tensors(live.kit))
+    assert "did not expect" in sentence(answer, 500)
+    assert "secret" not in answer.text
+    assert "secret detail" in caplog.text
+    assert read_audit(live.place.store)[-1].outcome == "fault"
+
+
+# Private inference: every byte from outside.
+
+
+@pytest.fixture(scope="module")
+def session(live: Any) -> Iterator[tuple[httpx.Client, PrivateSession, bytes]]:
+    """A client whose key is uploaded, and a query of its."""
+    session = PrivateSession(live.kit.plan.public)
+    with live.http(live.token(query_budget=100_000)) as http:
+        put = http.put(
+            f"/v2/models/tumour/private/keys/{session.key_digest}",
+            content=session.public_key_bytes(),
+            headers={"Content-Type": "application/octet-stream"},
+        )
+        assert put.status_code == 204
+        yield http, session, session.encrypt(Encoding(live.kit.model.schema).encode(live.kit.fresh.X[:1]))
+
+
+def ask_privately(http: httpx.Client, query: bytes) -> httpx.Response:
+    return http.post(PRIVATE, content=query, headers={"Content-Type": "application/octet-stream"})
+
+
+def test_a_whole_query_is_answered(session: Any) -> None:
+    http, private, query = session
+    answer = ask_privately(http, query)
+    assert answer.status_code == 200
+    assert private.decrypt(answer.content).values.shape == (1, 1)
+
+
+@given(position=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_flipped_byte_in_a_query_is_refused(session: Any, position: float, flip: int) -> None:
+    http, _, query = session
+    where = int(position * len(query))
+    spoiled = query[:where] + bytes([query[where] ^ flip]) + query[where + 1 :]
+    assert ask_privately(http, spoiled).status_code in (400, 409)
+
+
+@given(length=st.floats(0, 1, exclude_max=True))
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_truncated_query_is_refused(session: Any, length: float) -> None:
+    http, _, query = session
+    sentence(ask_privately(http, query[: int(length * len(query))]), 400)
+
+
+@given(data=st.binary(max_size=2_000))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_random_bytes_are_no_query(session: Any, data: bytes) -> None:
+    sentence(ask_privately(session[0], data), 400)
+
+
+def test_a_query_under_another_clients_key_is_refused(live: Any, session: Any) -> None:
+    _, _, query = session
+    with live.http() as http:
+        assert "expected the digest of a key that was uploaded" in sentence(ask_privately(http, query), 409)
+
+
+def test_a_query_for_another_model_is_refused(live: Any, session: Any) -> None:
+    from holdfast.private_inference import compile_linear
+
+    http, _, _ = session
+    other = compile_linear(live.kit.model.coef * 2, live.kit.model.intercept, classes=live.kit.model.schema.classes)
+    stranger = PrivateSession(other.public)
+    assert "expected a query for the plan" in sentence(ask_privately(http, stranger.encrypt(np.zeros((1, 30)))), 400)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda k: k[:-1], lambda k: k + b"\0", lambda k: k[:100] + b"\xff" * 50 + k[150:], lambda k: b""]
+)
+def test_a_spoilt_key_is_refused(live: Any, session: Any, spoil: Callable[[bytes], bytes]) -> None:
+    from holdfast.evidence import digest_bytes
+
+    http, private, _ = session
+    data = spoil(private.public_key_bytes())
+    headers = {"Content-Type": "application/octet-stream"}
+    for digest in (private.key_digest, digest_bytes(data)):
+        answer = http.put(f"/v2/models/tumour/private/keys/{digest}", content=data, headers=headers)
+        sentence(answer, 400)
+
+
+# Anything at all.
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=10), children, max_size=4),
+    max_leaves=15,
+)
+
+
+def tensor(name: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    datatype = st.sampled_from(["FP64", "FP32", "INT64", "UINT8", "BOOL", "BYTES", "fp64", ""]) | _JSON
+    shape = st.lists(st.integers(-1, 40), max_size=3) | _JSON
+    return st.fixed_dictionaries({}, optional={"name": name, "datatype": datatype, "shape": shape, "data": _JSON})
+
+
+@given(data=st.data())
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_json_makes_the_service_fail(live: Any, fuzzer: httpx.Client, tensors: Tensors, data: st.DataObject) -> None:
+    """Whatever JSON comes, the answer is 200 or a refusal; from requests that are nearly right to any JSON at all."""
+    asked: Any = tensors(live.kit, 1)
+    names = st.sampled_from(["features", *live.kit.model.schema.names]) | st.text(max_size=5)
+    kind = data.draw(st.sampled_from(["any", "field", "one tensor", "tensors"]))
+    if kind == "any":
+        asked = data.draw(_JSON)
+    elif kind == "field":
+        asked[data.draw(st.sampled_from(["inputs", "outputs", "id", "parameters"]))] = data.draw(_JSON)
+    elif kind == "one tensor":
+        asked["inputs"][data.draw(st.integers(0, 29))] |= data.draw(tensor(names))
+    else:
+        asked = {"inputs": data.draw(st.lists(tensor(names), max_size=3))}
+    answer = fuzzer.post(INFER, content=json.dumps(asked), headers={"Content-Type": "application/json"})
+    if answer.status_code != 200:
+        assert 400 <= answer.status_code < 500
+        sentence(answer, answer.status_code)
+
+
+@given(body=st.binary(max_size=300))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_bytes_make_the_service_fail(fuzzer: httpx.Client, body: bytes) -> None:
+    sentence(fuzzer.post(INFER, content=body, headers={"Content-Type": "application/json"}), 400)
+
+
+@pytest.fixture(scope="module")
+def fuzzer(live: Any) -> Iterator[httpx.Client]:
+    with live.http(live.token(query_budget=1_000_000)) as http:
+        yield http
+
+
+def _connect(url: str) -> socket.socket:
+    parsed = httpx.URL(url)
+    return socket.create_connection((parsed.host, parsed.port or 80), timeout=5)
+
+
+def _send_head(connection: socket.socket, method: str, path: str, token: str, media_type: str, length: str) -> None:
+    lines = (
+        f"{method} {path} HTTP/1.1",
+        "Host: x",
+        f"Authorization: Bearer {token}",
+        f"Content-Type: {media_type}",
+        length,
+        "",
+        "",
+    )
+    connection.sendall("\r\n".join(lines).encode())
+
+
+def _break_audit(live: Any, statement: str) -> None:
+    with live.place.store.write() as connection:
+        connection.exec_driver_sql(statement)

@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.ensemble import GradientBoostingClassifier
+from tests.serving.service_kit import POLICY, Kit, Place
+
+from holdfast.attacks import synthetic_rows
+from holdfast.custody import Bundle, verify_bundle
+from holdfast.data import Matrix
+from holdfast.errors import (
+    AccessError,
+    BudgetError,
+    CredentialError,
+    DataError,
+    HoldfastError,
+    IntegrityError,
+    PolicyError,
+    SystemFault,
+    UnsupportedError,
+    WireError,
+)
+from holdfast.evidence import canonical_json
+from holdfast.limits import MAX_KEYS, MAX_KEYS_PER_CLIENT, MAX_REQUEST_ROWS
+from holdfast.models import Encoding, OnnxModel, fit_estimator
+from holdfast.policy import Policy
+from holdfast.private_inference import ClientKey, PrivateSession, PublicPlan, compile_linear
+from holdfast.serving import Service, UnknownKeyError, plan_files, read_audit, verify_audit, watch_files
+from holdfast.serving.keyring import KeyRing
+
+
+def outcomes(place: Place) -> list[tuple[str, int, str]]:
+    return [(entry.action, entry.rows, entry.outcome) for entry in read_audit(place.store)]
+
+
+def session_of(place: Place, token: str) -> PrivateSession:
+    """A session with its key uploaded."""
+    client = place.service.authenticate(token)
+    session = PrivateSession(PublicPlan.from_json(place.service.private_plan(client)))
+    place.service.upload_key(client, session.public_key_bytes(), digest=session.key_digest)
+    return session
+
+
+def test_rows_in_the_clear_are_answered_as_the_model_answers(place: Place, kit: Kit) -> None:
+    client = place.service.authenticate(place.client())
+    prediction = place.service.infer(client, lambda: kit.fresh.X)
+    assert np.array_equal(prediction.probabilities, kit.model.predict_proba(kit.fresh.X))
+    assert prediction.labels == tuple(kit.model.schema.classes[i] for i in prediction.probabilities.argmax(axis=1))
+
+
+def test_encrypted_rows_are_answered_exactly_and_charged(place: Place, kit: Kit) -> None:
+    token = place.client(query_budget=10)
+    session, client = session_of(place, token), place.service.authenticate(token)
+    E = Encoding(kit.model.schema).encode(kit.fresh.X[:4])
+    answer = place.service.private_infer(client, session.encrypt(E))
+    assert np.array_equal(session.decrypt(answer.data).integers, kit.plan.clear_scores(E))
+    assert place.service.authenticate(token).remaining == 6
+    with pytest.raises(BudgetError, match="7 rows were asked, 6 are left"):
+        place.service.private_infer(client, session.encrypt(Encoding(kit.model.schema).encode(kit.fresh.X[:7])))
+
+
+def test_the_audit_log_tells_who_asked_what_and_nothing_of_the_rows(place: Place, kit: Kit, tmp_path: Path) -> None:
+    token = place.client(query_budget=20)
+    client, session = place.service.authenticate(token), session_of(place, token)
+    place.service.describe(client)
+    place.service.infer(client, lambda: kit.fresh.X[:3])
+    place.service.private_infer(client, session.encrypt(Encoding(kit.model.schema).encode(kit.fresh.X[:2])))
+    with pytest.raises(BudgetError):
+        place.service.infer(client, lambda: kit.fresh.X[:16])
+    with pytest.raises(DataError):
+        place.service.infer(client, lambda: kit.fresh.X[:2] * 1e9)
+    with pytest.raises(CredentialError):
+        place.service.authenticate("wrong")
+    assert outcomes(place) == [
+        ("private plan", 0, "ok"),
+        ("upload key", 0, "ok"),
+        ("describe", 0, "ok"),
+        ("infer", 3, "ok"),
+        ("private infer", 2, "ok"),
+        ("infer", 16, "BudgetError"),
+        ("infer", 2, "DataError"),
+        ("authenticate", 1, "CredentialError"),
+    ]
+    entries = read_audit(place.store)
+    assert {entry.model for entry in entries} == {kit.model.digest}
+    assert verify_audit(place.store, signer=place.audit_key.public, anchor=place.anchor).number == 8
+    place.close()
+    written = b"".join(path.read_bytes() for path in tmp_path.glob("service.db*"))
+    assert token.encode() not in written
+    assert np.float64(kit.fresh.X[0, 0]).tobytes() not in written
+    assert repr(float(kit.fresh.X[0, 0])).encode() not in written
+
+
+def test_strangers_cannot_fill_the_audit_log(place: Place) -> None:
+    for _ in range(50):
+        with pytest.raises(CredentialError):
+            place.service.authenticate("wrong")
+    assert len(read_audit(place.store)) <= 3  # one a second
+
+
+def test_an_unexpected_error_is_in_the_log_too(place: Place) -> None:
+    client = place.service.authenticate(place.client())
+    with pytest.raises(ZeroDivisionError):
+        place.service.infer(client, lambda: np.array([[1 // 0]]))
+    assert outcomes(place) == [("infer", 0, "fault")]
+
+
+def test_an_answer_that_cannot_be_logged_is_not_given(place: Place, kit: Kit) -> None:
+    client = place.service.authenticate(place.client())
+    with place.store.write() as connection:
+        connection.exec_driver_sql("CREATE TRIGGER broken BEFORE INSERT ON audit BEGIN SELECT RAISE(FAIL, 'disk'); END")
+    with pytest.raises(SystemFault, match="audit log could not be written"):
+        place.service.infer(client, lambda: kit.fresh.X[:1])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda X: X[:0], "expected 1 to 10000 rows in one request, got 0"),
+        (lambda X: np.repeat(X[:1], MAX_REQUEST_ROWS + 1, axis=0), "got 10001"),
+        (lambda X: X[:, :-1], "expected rows of 30 features"),
+        (lambda X: X * np.nan, "no value in row 0"),
+        (lambda X: X * np.inf, "is inf in row 0"),
+        (lambda X: X * -1, "its range is"),
+    ],
+)
+def test_rows_that_are_not_of_the_schema_are_refused_and_not_charged(
+    place: Place, kit: Kit, spoil: Callable[[Matrix], Matrix], sentence: str
+) -> None:
+    token = place.client()
+    client = place.service.authenticate(token)
+    with pytest.raises(DataError, match=sentence):
+        place.service.infer(client, lambda: spoil(kit.fresh.X[:2]))
+    assert place.service.authenticate(token).spent == 0
+
+
+def test_an_extraction_attack_is_stopped_before_it_has_an_answer(place: Place, kit: Kit) -> None:
+    """Ten thousand made-up rows in one request: charged, refused, and the client is blocked from then on."""
+    token = place.client(query_budget=20_000)
+    client = place.service.authenticate(token)
+    X = synthetic_rows(kit.model.schema, 10_000, np.random.default_rng(0))
+    with pytest.raises(AccessError, match="'ward 7' is blocked: its queries look like"):
+        place.service.infer(client, lambda: X)
+    again = place.service.authenticate(token)
+    assert (again.restriction, again.spent) == ("block", 10_000)
+    with pytest.raises(AccessError, match="is blocked"):
+        place.service.infer(again, lambda: kit.fresh.X[:1])
+    with pytest.raises(AccessError, match="is blocked"):
+        place.service.private_infer(again, session_of(place, token).encrypt(np.zeros((1, 30))))
+    (alert,) = place.service.reactions.recorded()
+    assert (alert.client, alert.kind, alert.action) == ("ward 7", "far rows", "block")
+    assert ("alert", 10_000, "far rows") in outcomes(place)
+    assert place.service.authenticate(token).spent == 10_000  # a blocked client is not charged any more
+    place.service.access.restrict("ward 7", None)
+    assert len(place.service.infer(place.service.authenticate(token), lambda: kit.fresh.X[:1]).labels) == 1
+
+
+def test_a_service_that_only_alerts_goes_on_answering(tmp_path: Path, bundle: Bundle, kit: Kit) -> None:
+    place = Place.open(tmp_path, bundle, reaction="alert")
+    token = place.client()
+    client = place.service.authenticate(token)
+    X = synthetic_rows(kit.model.schema, 100, np.random.default_rng(0))
+    assert len(place.service.infer(client, lambda: X).labels) == 100
+    assert [alert.action for alert in place.service.reactions.recorded()] == ["alert"]
+    assert place.service.reactions.count() == 1
+    assert place.service.authenticate(token).restriction is None
+    place.close()
+
+
+def test_a_throttled_client_may_ask_a_few_rows_a_minute(tmp_path: Path, bundle: Bundle, kit: Kit) -> None:
+    place = Place.open(tmp_path, bundle, reaction="throttle")
+    token = place.client()
+    with pytest.raises(BudgetError, match="throttled to 6 rows a minute"):
+        place.service.infer(
+            place.service.authenticate(token),
+            lambda: synthetic_rows(kit.model.schema, 100, np.random.default_rng(0)),
+        )
+    now = [0.0]
+    place.service.reactions._clock = lambda: now[0]
+    place.service.reactions._free_at.clear()
+
+    def ask(rows: int) -> int:
+        client = place.service.authenticate(token)
+        return len(place.service.infer(client, lambda: kit.fresh.X[:rows]).labels)
+
+    assert ask(6) == 6
+    with pytest.raises(BudgetError, match="throttled"):
+        ask(1)
+    now[0] += 10.0
+    assert ask(1) == 1
+    with pytest.raises(BudgetError, match="throttled"):
+        ask(1)
+    place.close()
+
+
+def test_many_encrypted_rows_are_told_and_not_blocked(place: Place, kit: Kit) -> None:
+    token = place.client()
+    client, session = place.service.authenticate(token), session_of(place, token)
+    for _ in range(2):
+        place.service.private_infer(client, session.encrypt(np.zeros((20, 30))))
+    (alert,) = place.service.reactions.recorded()
+    assert (alert.kind, alert.action) == ("private rows", "alert")
+    assert place.service.authenticate(token).restriction is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "sentence"),
+    [
+        (Policy(limits={"min_accuracy": 0.9999}), "tumour 1 is not served, because accuracy is .*at least 0.9999"),
+        (Policy(limits={"max_epsilon": 1.0}), "no privacy-guarantee evidence about this model"),
+        (Policy(limits={}, require=("evasion", "extraction")), "no evasion evidence .*; no extraction evidence"),
+    ],
+)
+def test_a_bundle_that_does_not_meet_the_policy_is_not_served(
+    place: Place, bundle: Bundle, policy: Policy, sentence: str
+) -> None:
+    with pytest.raises(PolicyError, match=sentence):
+        Service(bundle, policy=policy, store=place.store, audit=place.audit)
+
+
+def test_a_tampered_bundle_is_not_loaded(kit: Kit, tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    kit.bundle(folder)
+    data = bytearray((folder / "model.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "model.onnx").write_bytes(data)
+    with pytest.raises(IntegrityError, match=r"model\.onnx was changed"):
+        verify_bundle(folder, signer=kit.signing_key.public)
+
+
+def refused(kit: Kit, place: Place, folder: Path, files: dict[str, bytes]) -> Service:
+    return Service(kit.bundle(folder, files), policy=POLICY, store=place.store, audit=place.audit)
+
+
+def test_evidence_about_another_model_is_not_accepted(kit: Kit, place: Place, tmp_path: Path) -> None:
+    other = replace(kit.evidence(kit.model), subject="sha256:" + "0" * 64, kind="evasion")
+    files = kit.files() | {"evidence/02-evasion.json": canonical_json(other.to_json())}
+    with pytest.raises(IntegrityError, match="evasion evidence is about the model sha256:00000000"):
+        refused(kit, place, tmp_path / "b", files)
+
+
+def test_a_private_plan_of_another_model_is_not_accepted(kit: Kit, place: Place, tmp_path: Path) -> None:
+    other = compile_linear(kit.model.coef * 1.001, kit.model.intercept, classes=kit.model.schema.classes)
+    with pytest.raises(IntegrityError, match="not of the model beside it"):
+        refused(kit, place, tmp_path / "b", kit.files() | plan_files(other))
+
+
+def test_half_a_private_plan_is_not_accepted(kit: Kit, place: Place, tmp_path: Path) -> None:
+    files = kit.files()
+    del files["private/secret.json"]
+    with pytest.raises(WireError, match=r"both halves of a private plan in the bundle, got private/plan\.json alone"):
+        refused(kit, place, tmp_path / "b", files)
+
+
+def test_a_watch_of_another_schema_is_not_accepted(kit: Kit, place: Place, tmp_path: Path) -> None:
+    other = dataclasses.replace(kit.profile, schema_digest="sha256:" + "0" * 64)
+    with pytest.raises(HoldfastError, match="another schema"):
+        refused(kit, place, tmp_path / "b", kit.files() | watch_files(other))
+
+
+def test_a_model_that_is_not_linear_is_served_in_the_clear_only(kit: Kit, place: Place, tmp_path: Path) -> None:
+    trees = fit_estimator(GradientBoostingClassifier(n_estimators=10, random_state=0), kit.seen)
+    assert isinstance(trees, OnnxModel)
+    evidence = canonical_json(kit.evidence(trees).to_json())
+    bundle = kit.bundle(tmp_path / "b", {"model.onnx": trees.onnx, "evidence/01-utility.json": evidence})
+    service = Service(bundle, policy=POLICY, store=place.store, audit=place.audit)
+    client = service.authenticate(place.client())
+    assert not service.private
+    assert not service.watched
+    P = service.infer(client, lambda: kit.fresh.X).probabilities
+    assert np.allclose(P, trees.predict_proba(kit.fresh.X))
+    for act in (
+        lambda: service.private_plan(client),
+        lambda: service.private_infer(client, b""),
+        lambda: service.upload_key(client, b"", digest=""),
+    ):
+        with pytest.raises(UnsupportedError, match="cannot be asked privately"):
+            act()
+
+
+def test_a_plan_beside_a_model_that_is_not_linear_is_not_accepted(kit: Kit, place: Place, tmp_path: Path) -> None:
+    trees = fit_estimator(GradientBoostingClassifier(n_estimators=10, random_state=0), kit.seen)
+    files = {"model.onnx": trees.onnx, "evidence/01-utility.json": canonical_json(kit.evidence(trees).to_json())}
+    with pytest.raises(IntegrityError, match="not of the model beside it"):
+        refused(kit, place, tmp_path / "b", files | plan_files(kit.plan))
+
+
+def test_a_key_is_of_its_digest_and_of_its_client(place: Place) -> None:
+    token, other = place.client("a"), place.client("b")
+    client, session = place.service.authenticate(token), session_of(place, token)
+    with pytest.raises(WireError, match="got one with another"):
+        place.service.upload_key(client, session.public_key_bytes(), digest="sha256:" + "0" * 64)
+    with pytest.raises(WireError):
+        place.service.upload_key(client, b"x" * 3_000_000, digest=session.key_digest)
+    with pytest.raises(UnknownKeyError, match="expected the digest of a key that was uploaded"):
+        place.service.private_infer(place.service.authenticate(other), session.encrypt(np.zeros((1, 30))))
+    assert place.service.authenticate(other).spent == 0
+
+
+def test_keys_are_bounded_and_the_one_used_longest_ago_goes(kit: Kit) -> None:
+    ring = KeyRing()
+
+    def key(digest: str) -> ClientKey:
+        return ClientKey(digest=digest, public=None)  # type: ignore[arg-type]  # the ring does not look inside
+
+    for number in range(MAX_KEYS_PER_CLIENT):
+        ring.add("a", key(str(number)))
+    ring.get("a", "0")
+    ring.add("a", key("new"))
+    assert ring.get("a", "0").digest == "0"
+    with pytest.raises(UnknownKeyError):
+        ring.get("a", "1")
+    for number in range(MAX_KEYS):
+        ring.add(f"client {number}", key("k"))
+    with pytest.raises(UnknownKeyError):
+        ring.get("a", "new")
+    assert len(ring._keys) == MAX_KEYS

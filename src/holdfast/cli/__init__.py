@@ -1,0 +1,28 @@
+"""The command line: one file for each group of commands, and nothing heavy imported before a command needs it."""
+
+from __future__ import annotations
+
+import sys
+
+from holdfast.cli import terminal
+from holdfast.errors import HoldfastError
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run a command; an error of ours becomes one sentence and a stable exit code."""
+    from holdfast.cli.app import app
+
+    try:
+        app()
+    except HoldfastError as error:
+        terminal.complain(error)
+        sys.exit(terminal.exit_code(error))
+    except SystemExit as done:
+        if done.code == terminal.INTERRUPTED:  # the command framework's answer to Ctrl-C
+            sys.stderr.write("stopped; what was finished is kept\n")
+        raise
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(terminal.SAFE)

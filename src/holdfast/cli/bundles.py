@@ -1,0 +1,71 @@
+"""The commands for keys and sealed bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from holdfast.cli.terminal import say
+from holdfast.custody import Bundle, RecipientKey, VerifyKey, open_to
+from holdfast.custody import open_sealed as open_bundle
+from holdfast.errors import PolicyError
+from holdfast.pipeline import keyring, read_config
+from holdfast.policy import Verdict, judge
+
+
+def make_keys(folder: Path) -> None:
+    """Make the four key files."""
+    signer, recipient = keyring.make_keys(folder)
+    say(f"{folder / keyring.SIGNER_KEY} signs, {folder / keyring.SIGNER_PUBLIC} checks: {signer.id}")
+    say(f"{folder / keyring.RECIPIENT_KEY} opens, {folder / keyring.RECIPIENT_PUBLIC} seals: {recipient.id}")
+    if keyring.passphrase() is None:
+        say(f"the private keys are not encrypted; set {keyring.PASSPHRASE_VARIABLE} before making keys for real use")
+
+
+def load_bundle(sealed: Path, *, signer: Path, key: Path) -> Bundle:
+    """Open a sealed bundle with keys from files."""
+    opening = RecipientKey.load(key, passphrase=keyring.passphrase())
+    return open_bundle(sealed, key=opening, signer=VerifyKey.load(signer))
+
+
+def verify_sealed(sealed: Path, *, signer: Path, key: Path, policy: Path | None) -> None:
+    """Verify, describe, and judge if there is a policy.
+
+    Raises:
+        PolicyError: the evidence does not meet the policy.
+    """
+    bundle = load_bundle(sealed, signer=signer, key=key)
+    say(f"{bundle.name} version {bundle.version}: every file is what {bundle.signer.id} signed")
+    say(f"model {bundle.model_digest}")
+    if policy is not None:
+        verdict = judge(read_config(policy).demands, bundle.evidence(), model_digest=bundle.model_digest)
+        conclude(verdict)
+
+
+def open_sealed(sealed: Path, *, signer: Path, key: Path, to: Path) -> None:
+    """Verify, then write the bundle as a folder."""
+    opening = RecipientKey.load(key, passphrase=keyring.passphrase())
+    bundle = open_to(sealed, to, key=opening, signer=VerifyKey.load(signer))
+    say(f"{bundle.name} version {bundle.version} verified and written to {to}")
+
+
+def conclude(verdict: Verdict) -> None:
+    """Say what the policy says.
+
+    Raises:
+        PolicyError: it is not met.
+    """
+    marks = {"met": "met    ", "not met": "NOT MET", "no evidence": "MISSING"}
+    for finding in verdict.findings:
+        caution = " (the confidence interval lies on both sides)" if finding.uncertain else ""
+        say(f"policy: {marks[finding.outcome]} {finding.demand}: {finding.reason}{caution}")
+    if not verdict.met:
+        missed = sum(finding.outcome != "met" for finding in verdict.findings)
+        raise PolicyError(
+            f"the policy is not met: {missed} of {len(verdict.findings)} demands",
+            hint="train or harden differently, or change [policy] if the demand is not what you need",
+        )
+    say(
+        f"policy: met, all {len(verdict.findings)} demands"
+        if verdict.findings
+        else "policy: empty, nothing was demanded"
+    )

@@ -1,0 +1,172 @@
+"""holdfast.toml: everything that a person decides about one model, checked when it is read."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from holdfast import limits
+from holdfast.data import Schema
+from holdfast.errors import ConfigError, InputError
+from holdfast.files import read_bytes
+from holdfast.policy import Policy
+
+FILE_NAME = "holdfast.toml"
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class DataSection(_Section):
+    """`[data]`: the table, its target, and what its columns mean."""
+
+    file: str
+    target: str
+    classes: list[str]
+    features: dict[str, dict[str, Any]]
+    relations: list[str] = []
+    test_fraction: Share = 0.2
+    seed: int = 0
+
+
+class TrainSection(_Section):
+    """`[train]`: `method = "private"` with a budget, or any scikit-learn classifier by its full name, without one."""
+
+    method: str = "private"
+    epsilon: Annotated[float, Field(gt=0, le=10)] = 3.0
+    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    params: dict[str, Any] = {}
+    seed: int = 0
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the training carries a privacy guarantee."""
+        return self.method == "private"
+
+
+class PrivacySection(_Section):
+    """`[privacy]`: what may be spent on the records altogether, over all trainings."""
+
+    limit_epsilon: Annotated[float, Field(gt=0, le=10)] = 8.0
+
+
+class AttackSection(_Section):
+    """`[attack]`: how hard the model is attacked."""
+
+    evasion_budget: Share = 0.05
+    category_changes: Annotated[int, Field(ge=0, le=100)] = 1
+    extraction_queries: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+    shadow_models: Annotated[int, Field(ge=8, le=10_000)] = 64
+    seed: int = 0
+
+
+class HardenSection(_Section):
+    """`[harden]`: whether to retrain against the evasion found, and what that may spend."""
+
+    method: Literal["adversarial", "none"] = "adversarial"
+    epsilon: Annotated[float, Field(gt=0, le=10)] = 3.0
+
+
+class SealSection(_Section):
+    """`[seal]`: the version, what the model is for, and where the keys are."""
+
+    version: Name = "1"
+    intended_use: str = ""
+    not_for: str = ""
+    signing_key: str = "keys/signer.key"
+    recipient: str = "keys/recipient.pub"
+
+
+class ServeSection(_Section):
+    """`[serve]`: where the service listens, and what a new client may ask."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8460
+    query_budget: Annotated[int, Field(ge=1)] = 10_000
+    unusual_use: Literal["alert", "block"] = "block"
+
+
+class Config(_Section):
+    """A whole holdfast.toml."""
+
+    format: Literal[1]
+    name: Name
+    data: DataSection
+    train: TrainSection = TrainSection()
+    privacy: PrivacySection = PrivacySection()
+    attack: AttackSection = AttackSection()
+    harden: HardenSection = HardenSection()
+    seal: SealSection = SealSection()
+    serve: ServeSection = ServeSection()
+    policy: dict[str, Any] = {}
+
+    @field_validator("policy")
+    @classmethod
+    def _policy_has_known_names(cls, table: dict[str, Any]) -> dict[str, Any]:
+        Policy.from_table(table)
+        return table
+
+    @property
+    def schema(self) -> Schema:  # type: ignore[override]  # pydantic v1's deprecated name for json_schema
+        """The schema of `[data]`.
+
+        Raises:
+            ConfigError: a feature, a class or a relation makes no sense.
+        """
+        features = [{"name": name, **fields} for name, fields in self.data.features.items()]
+        return Schema.from_json(
+            {
+                "features": features,
+                "target": self.data.target,
+                "classes": self.data.classes,
+                "relations": self.data.relations,
+            }
+        )
+
+    @property
+    def demands(self) -> Policy:
+        """The policy of `[policy]`."""
+        return Policy.from_table(self.policy)
+
+
+def read_config(path: Path) -> Config:
+    """Read and check a holdfast.toml.
+
+    Raises:
+        ConfigError: the file is absent, not TOML, or says something that cannot be; the sentence names the place.
+    """
+    try:
+        data = read_bytes(path, max_bytes=limits.MAX_CONFIG_BYTES, what="a holdfast.toml")
+    except InputError as error:
+        raise ConfigError(str(error), hint="write one with: holdfast init FILE.csv --target COLUMN") from None
+    try:
+        table = tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 at byte {error.start}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+    return parse_config(table, path=path)
+
+
+def parse_config(table: Mapping[str, Any], *, path: Path) -> Config:
+    """Check a table read from `path`; see `read_config`."""
+    try:
+        config = Config.model_validate(dict(table))
+        config.schema  # noqa: B018 - a schema that makes no sense is found here and not half way through a run
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"][:1].lower() + first["msg"][1:]
+        got = "" if first["type"] == "missing" else f", got {str(first['input'])[:60]!r}"
+        raise ConfigError(f"{path}: {place}: {reason}{got}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}", hint=error.hint) from None
+    return config

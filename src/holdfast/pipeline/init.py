@@ -1,0 +1,225 @@
+"""Write a holdfast.toml that a person can read, after looking at a table."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from holdfast.data import ExcludedColumn, Feature, Schema, TableGuess, inspect_table, read_table
+from holdfast.errors import UsageError
+from holdfast.files import write_atomic
+from holdfast.pipeline import keyring
+from holdfast.pipeline.config import parse_config
+
+_HEAD: Final = """\
+# What Holdfast shall do with {file}: read it, correct it, then run:  holdfast run {config}
+# {facts}
+# Paths are relative to this file.
+format = 1
+name = {name}
+
+[data]
+file = {file_text}
+target = {target}
+classes = {classes}
+test_fraction = 0.2     # rows held out: no training sees them
+seed = 0                # decides which rows are held out
+"""
+
+_FEATURES: Final = """
+# kind         real, integer, or category
+# range        what the value may be, both ends included; a row outside is refused
+# categories   for a category, in place of a range: every value that it may have
+# range_source "public" if anyone may know the range or the categories; "data" if they were read from the records.
+#              Private training refuses "data": write what you know from units, physics or law, and leave it out
+# mutability   what someone who wants another answer could do: free, fixed, increase, decrease
+# nullable     true if a value may be missing
+[data.features]
+"""
+
+_SETTINGS: Final = """
+[train]
+method = "private"      # or a scikit-learn classifier, such as "sklearn.ensemble.GradientBoostingClassifier"
+epsilon = 3.0           # the guarantee of this training; smaller is stronger
+delta = 1e-5            # below one in the number of records
+
+[privacy]
+limit_epsilon = 8.0     # what all trainings on these records may cost together
+
+[attack]
+evasion_budget = {evasion_budget}   # share of its range by which a changeable number may be moved
+category_changes = 1    # how many changeable categories may be switched
+extraction_queries = 500
+shadow_models = 64      # for membership inference; more make a stronger attack
+
+[harden]
+method = "adversarial"  # or "none"
+epsilon = 3.0           # what the retraining may cost, if the training is private
+
+[seal]
+version = "1"
+intended_use = {intended_use}
+not_for = {not_for}
+signing_key = "keys/signer.key"     # made with: holdfast keys
+recipient = "keys/recipient.pub"    # whoever shall open the model; here, you
+
+[serve]
+host = "127.0.0.1"
+port = 8460
+unusual_use = "block"   # or "alert": what happens to a client whom the watch flags
+
+[policy]                # what a model has to show before it is served
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """What a holdfast.toml is written from.
+
+    Args:
+        file: the table, relative to the holdfast.toml.
+        schema: of the table.
+        facts: one line on the table.
+        reasons: why a feature was taken for what it is, by its name.
+        excluded: columns that the model shall not see.
+        evasion_budget, intended_use, not_for: see `[attack]` and `[seal]`.
+        policy: the demands.
+    """
+
+    file: str
+    schema: Schema
+    facts: str
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    excluded: tuple[ExcludedColumn, ...] = ()
+    evasion_budget: float = 0.05
+    intended_use: str = ""
+    not_for: str = ""
+    policy: Mapping[str, object] = field(
+        default_factory=lambda: {
+            "max_epsilon": 8.0,
+            "max_membership_advantage": 0.2,
+            "min_robust_accuracy": 0.5,
+            "require": ["data-checks", "utility", "extraction"],
+        }
+    )
+
+
+def write_project(table: Path, *, target: str, config: Path) -> TableGuess:
+    """Look at a table, write a holdfast.toml for it, and make keys beside it where there are none.
+
+    Raises:
+        UsageError: there is a file at `config`, which is not overwritten.
+        DataError, InputError, UnsupportedError: the table cannot be read or learned from.
+        SystemFault: the disk refuses.
+    """
+    guess = inspect_table(read_table(table), target=target)
+    counts = ", ".join(f"{name} {count}" for name, count in zip(guess.classes, guess.class_counts, strict=True))
+    template = Template(
+        file=_relative(table, config.parent),
+        schema=guess.schema,
+        facts=f"{guess.rows} rows; classes: {counts}",
+        reasons={item.feature.name: item.reason for item in guess.features},
+        excluded=guess.excluded,
+    )
+    write_template(template, config)
+    return guess
+
+
+def write_template(template: Template, config: Path) -> None:
+    """Write a holdfast.toml and, where there are none, keys beside it.
+
+    Raises:
+        UsageError: there is a file at `config`.
+        SystemFault: the disk refuses.
+    """
+    if config.exists():
+        raise UsageError(
+            f"{config} is there already and is not overwritten", hint="remove it, or name another: --config"
+        )
+    text = render(template, config)
+    write_atomic(config, text.encode())
+    keys = config.parent / "keys"
+    if not any((keys / name).exists() for name in keyring.FILES):
+        keyring.make_keys(keys)
+
+
+def render(template: Template, config: Path) -> str:
+    """The text of a holdfast.toml; it is read back before it is returned, so that it is one."""
+    import tomllib
+
+    schema = template.schema
+    parts = [
+        _HEAD.format(
+            file=_comment(template.file),
+            config=config.name,
+            facts=_comment(template.facts),
+            name=_quote(_slug(Path(template.file).stem)),
+            file_text=_quote(template.file),
+            target=_quote(schema.target),
+            classes=_quote(list(schema.classes)),
+        ),
+        *(f"# left out: {_comment(column.name)}: {_comment(column.reason)}\n" for column in template.excluded),
+        *_relations(schema),
+        _FEATURES,
+        *(_feature(feature, template.reasons.get(feature.name, "")) for feature in schema.features),
+        _SETTINGS.format(
+            evasion_budget=template.evasion_budget,
+            intended_use=_quote(template.intended_use),
+            not_for=_quote(template.not_for),
+        ),
+        *(f"{name} = {_quote(value)}\n" for name, value in template.policy.items()),
+    ]
+    text = "".join(parts)
+    parse_config(tomllib.loads(text), path=config)
+    return text
+
+
+def _relations(schema: Schema) -> Iterator[str]:
+    if schema.relations:
+        yield "relations = [        # what every row keeps, and an attacker has to keep as well\n"
+        yield from (f"    {_quote(str(relation))},\n" for relation in schema.relations)
+        yield "]\n"
+
+
+def _feature(feature: Feature, reason: str) -> str:
+    fields = [f"kind = {_quote(feature.kind)}"]
+    if feature.kind == "category":
+        fields.append(f"categories = {_quote(list(feature.categories))}")
+    else:
+        fields.append(f"range = [{_number(feature.low)}, {_number(feature.high)}]")
+    if feature.range_source == "data":
+        fields.append('range_source = "data"')
+    if feature.mutability != "free":
+        fields.append(f"mutability = {_quote(feature.mutability)}")
+    if feature.nullable:
+        fields.append("nullable = true")
+    comment = f"  # {_comment(reason)}" if reason else ""
+    return f"{_quote(feature.name)} = {{ {', '.join(fields)} }}{comment}\n"
+
+
+def _quote(value: object) -> str:
+    """A TOML value; JSON's strings, numbers and lists are TOML's too, but for the character DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+
+
+def _comment(text: str) -> str:
+    """Text that cannot leave its comment, whatever a column is called."""
+    return re.sub(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+", " ", text)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60] or "model"
+
+
+def _relative(table: Path, folder: Path) -> str:
+    """The table's path as seen from the folder of the holdfast.toml."""
+    absolute, root = table.resolve(), folder.resolve()
+    return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else absolute.as_posix()

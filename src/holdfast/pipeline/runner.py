@@ -1,0 +1,153 @@
+"""Carry a project out, step by step: what has not changed is not done again, and what failed is done next time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from holdfast import limits
+from holdfast.errors import HoldfastError
+from holdfast.evidence import digest_bytes
+from holdfast.files import read_bytes
+from holdfast.pipeline import steps
+from holdfast.pipeline.project import Project
+from holdfast.pipeline.reporter import Reporter
+from holdfast.pipeline.state import State, digest_json
+from holdfast.policy import Verdict, judge
+
+Work = Callable[[Project, Path, steps.Advance], tuple[str, ...]]
+
+
+def _no_files(_: Project) -> tuple[Path, ...]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the main job.
+
+    Args:
+        name: of the step and of its folder.
+        doing: what it does, for people.
+        work: does it, leaves files in the folder it is given, and returns its findings, a sentence each.
+        sections: of holdfast.toml that it depends on.
+        needs: earlier steps whose files it reads.
+        files: further files that it depends on, relative to the project.
+    """
+
+    name: str
+    doing: str
+    work: Work
+    sections: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    files: Callable[[Project], tuple[Path, ...]] = _no_files
+
+    def inputs(self, project: Project, state: State) -> str:
+        """The digest of all that the step's result depends on."""
+        config = project.config.model_dump()
+        needed: Mapping[str, Any] = {
+            "step": self.name,
+            "version": version("holdfast"),
+            "config": {section: config[section] for section in ("name", "data", *self.sections)},
+            "table": _digest_file(project.table_path, what="a table", max_bytes=limits.MAX_TABLE_BYTES),
+            "steps": {name: state.outputs(name) for name in self.needs},
+            "files": [
+                _digest_file(path, what="a key", max_bytes=limits.MAX_CONFIG_BYTES) for path in self.files(project)
+            ],
+        }
+        return digest_json(needed)
+
+
+STEPS: Final = (
+    Step("check", "looking for what is wrong with the data", steps.check),
+    Step("train", "training the model", steps.train, ("train",), ("check",)),
+    Step("attack", "attacking the model", steps.attack, ("train", "attack"), ("train",)),
+    Step(
+        "harden",
+        "retraining against the evasion found",
+        steps.harden,
+        ("train", "attack", "harden"),
+        ("train", "attack"),
+    ),
+    Step(
+        "seal",
+        "sealing the model with its evidence",
+        steps.seal,
+        ("seal", "attack"),
+        ("check", "harden"),
+        steps.key_files,
+    ),
+    Step(
+        "rehearse",
+        "serving, asking and attacking the service",
+        steps.rehearse,
+        ("attack", "serve", "policy"),
+        ("seal",),
+    ),
+    Step(
+        "report",
+        "writing the report",
+        steps.report,
+        ("policy",),
+        ("check", "train", "attack", "harden", "seal", "rehearse"),
+    ),
+)
+"""The main job, in order."""
+
+NAMES: Final = tuple(step.name for step in STEPS)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to. The verdict is None where the run ended before there was a model to judge."""
+
+    project: Project
+    verdict: Verdict | None
+
+
+def run(project: Project, *, reporter: Reporter, until: str = "report") -> Outcome:
+    """Do the steps of a project up to and with `until`.
+
+    Raises:
+        HoldfastError: a step failed; its sentence begins with the step's name, and the next run goes on from it.
+    """
+    state = State(project.out)
+    for step in STEPS[: NAMES.index(until) + 1]:
+        try:
+            _do(step, project, state, reporter)
+        except HoldfastError as error:
+            error.args = (f"step {step.name}: {error}",)
+            raise
+    verdict = judge_model(project) if "harden" in NAMES[: NAMES.index(until) + 1] else None
+    return Outcome(project, verdict)
+
+
+def judge_model(project: Project) -> Verdict:
+    """The judgement of the project's policy on the model that the harden step has left."""
+    evidence = (*project.evidence("check"), *project.evidence("harden"))
+    return judge(project.config.demands, evidence, model_digest=project.model("harden").digest)
+
+
+def _do(step: Step, project: Project, state: State, reporter: Reporter) -> None:
+    inputs = step.inputs(project, state)
+    if record := state.finished(step.name, inputs=inputs):
+        reporter.skip(step.name, lines=record.lines)
+        return
+    reporter.begin(step.name, doing=step.doing)
+
+    def advance(done: int, total: int) -> None:
+        reporter.advance(step.name, done=done, total=total)
+
+    def work(folder: Path) -> tuple[str, ...]:
+        return step.work(project, folder, advance)
+
+    record = state.do(step.name, inputs=inputs, work=work, clock=time.monotonic)
+    reporter.finish(step.name, lines=record.lines, seconds=record.seconds)
+
+
+def _digest_file(path: Path, *, what: str, max_bytes: int) -> str:
+    return digest_bytes(read_bytes(path, max_bytes=max_bytes, what=what))

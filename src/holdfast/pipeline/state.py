@@ -1,0 +1,132 @@
+"""What has been done: a step is not done again while its inputs and its outputs are what they were.
+
+Both are compared by content, never by time. A step's folder appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from holdfast import limits
+from holdfast.errors import HoldfastError
+from holdfast.evidence import canonical_json, digest_bytes
+from holdfast.files import read_bytes, system_fault, write_atomic
+
+FORMAT: Final = "holdfast-state-1"
+
+
+def digest_json(value: object) -> str:
+    """SHA-256 of a JSON value."""
+    return digest_bytes(canonical_json(value))
+
+
+def digest_folder(folder: Path) -> str:
+    """SHA-256 over the names and contents of all files in a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return digest_json([[path.relative_to(folder).as_posix(), digest_bytes(path.read_bytes())] for path in files])
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished step: what went in, what came out, how long it took, and what it had to say."""
+
+    inputs: str
+    outputs: str
+    seconds: float
+    lines: tuple[str, ...]
+
+
+class State:
+    """The finished steps of one project, kept in `state.json` in its output folder."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._path = out / "state.json"
+        self._records = _read(self._path)
+
+    def folder(self, step: str) -> Path:
+        """Where a finished step has its files."""
+        return self._out / step
+
+    def finished(self, step: str, *, inputs: str) -> Record | None:
+        """The record of a step that was done with these inputs and whose files are untouched, else None."""
+        record = self._records.get(step)
+        if record is None or record.inputs != inputs or not self.folder(step).is_dir():
+            return None
+        return record if digest_folder(self.folder(step)) == record.outputs else None
+
+    def outputs(self, step: str) -> str:
+        """The digest of the files that a finished step has left."""
+        return self._records[step].outputs
+
+    def seconds(self, step: str) -> float:
+        """How long a finished step took."""
+        return self._records[step].seconds
+
+    def do(
+        self, step: str, *, inputs: str, work: Callable[[Path], tuple[str, ...]], clock: Callable[[], float]
+    ) -> Record:
+        """Do a step's work in an empty folder, then put the folder in place and write it down.
+
+        Raises:
+            HoldfastError: of the work, or because the disk refuses; the files of an earlier run are left as they were.
+        """
+        started = clock()
+        scratch = self._scratch(step)
+        try:
+            lines = work(scratch)
+            record = Record(inputs, digest_folder(scratch), clock() - started, lines)
+            self._put_in_place(scratch, self.folder(step))
+        except OSError as error:
+            raise system_fault(error, f"write the files of step {step}") from None
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        self._records[step] = record
+        write_atomic(self._path, _to_bytes(self._records))
+        return record
+
+    def _scratch(self, step: str) -> Path:
+        try:
+            self._out.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(dir=self._out, prefix=f".{step}."))
+        except OSError as error:
+            raise system_fault(error, f"write to {self._out}") from None
+
+    @staticmethod
+    def _put_in_place(scratch: Path, folder: Path) -> None:
+        scratch.chmod(0o755)
+        if folder.exists():
+            old = scratch.with_name(scratch.name + ".old")
+            folder.rename(old)
+            scratch.rename(folder)
+            shutil.rmtree(old)
+        else:
+            scratch.rename(folder)
+
+
+def _to_bytes(records: Mapping[str, Record]) -> bytes:
+    steps = {
+        name: {"inputs": r.inputs, "outputs": r.outputs, "seconds": round(r.seconds, 3), "lines": list(r.lines)}
+        for name, r in records.items()
+    }
+    return json.dumps({"format": FORMAT, "steps": steps}, indent=1).encode()
+
+
+def _read(path: Path) -> dict[str, Record]:
+    """The records of an earlier run; where the file is absent or unreadable, every step is simply done again."""
+    try:
+        document: Any = json.loads(read_bytes(path, max_bytes=limits.MAX_JSON_BYTES, what="a state file"))
+        if document["format"] != FORMAT:
+            return {}
+        return {
+            name: Record(step["inputs"], step["outputs"], step["seconds"], tuple(step["lines"]))
+            for name, step in document["steps"].items()
+        }
+    except (HoldfastError, ValueError, KeyError, TypeError, AttributeError):
+        return {}

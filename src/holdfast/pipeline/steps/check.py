@@ -1,0 +1,29 @@
+"""Look for what is wrong with the data, and make the manifest that tells later which rows changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from holdfast.data import build_manifest, read_table, run_checks
+from holdfast.evidence import canonical_json
+from holdfast.files import write_atomic
+from holdfast.pipeline.project import Project, write_evidence
+from holdfast.pipeline.steps.advance import Advance
+
+
+def check(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
+    """Write `manifest.json` and `evidence.json`."""
+    data = project.data
+    rng = np.random.default_rng(project.config.data.seed)
+    checks = run_checks(data, rng=rng, frame=read_table(project.table_path), progress=advance)
+    manifest = build_manifest(data)
+    write_atomic(folder / "manifest.json", canonical_json(manifest.to_json()), private=True)
+    evidence = checks.to_evidence()
+    signed = replace(evidence, context={**evidence.context, "manifest_root": manifest.root})
+    write_evidence(folder / "evidence.json", [signed])
+    facts = f"{len(data)} rows, {len(data.schema.features)} features, classes {', '.join(data.schema.classes)}"
+    grave = tuple(str(finding) for finding in checks.findings if finding.severity != "info")
+    return facts, *(grave or ("nothing that has to be mended",))

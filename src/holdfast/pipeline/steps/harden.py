@@ -1,0 +1,102 @@
+"""Retrain against the evasion found, measure what it bought and cost, and attack the result again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from holdfast.data import Dataset, Matrix
+from holdfast.files import write_atomic
+from holdfast.hardening import (
+    HardeningResult,
+    RobustTrainer,
+    evasion_radius,
+    harden_with_examples,
+    robust_logistic,
+)
+from holdfast.hardening import harden as harden_model
+from holdfast.models import LinearModel, Model, OnnxModel, Trainer
+from holdfast.pipeline.project import Project, write_evidence
+from holdfast.pipeline.steps.advance import Advance
+from holdfast.pipeline.steps.attack import attack_model, threat_of
+from holdfast.pipeline.steps.train import write_statement
+from holdfast.pipeline.steps.trainers import PlainTrainer, open_ledger, spend
+from holdfast.training import measure_utility, train_private
+
+
+@dataclass(frozen=True)
+class PrivateRobustTrainer:
+    """Trains with a privacy guarantee against the worst case inside the evasion radius."""
+
+    epsilon: float
+    delta: float
+
+    def __call__(self, data: Dataset, *, evasion_radius: Matrix, seed: int) -> LinearModel:
+        """Train with fresh noise; a seed decides nothing here."""
+        del seed
+        return train_private(data, epsilon=self.epsilon, delta=self.delta, evasion_radius=evasion_radius).model
+
+
+@dataclass(frozen=True)
+class RobustShadowTrainer:
+    """Trains as a robustly trained model was trained, for shadow models."""
+
+    train: RobustTrainer
+    radius: Matrix
+
+    def __call__(self, data: Dataset, *, seed: int) -> Model:
+        """Train with this seed."""
+        return self.train(data, evasion_radius=self.radius, seed=seed)
+
+
+def harden(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
+    """Write the hardened `model.onnx`, its `evidence.json` and, for a private model, its statement."""
+    if project.config.harden.method == "none":
+        return _keep(project, folder)
+    result, shadow_trainer = _retrain(project, advance)
+    model = cast("LinearModel | OnnxModel", result.model)  # what the trainers of this step return
+    statement = write_statement(project, folder, model, step="harden") if project.config.train.is_private else []
+    found = attack_model(project, model, trainer=shadow_trainer, advance=advance)
+    hardening = result.to_evidence(model.digest)
+    utility = measure_utility(model, project.test_data)
+    write_atomic(folder / "model.onnx", model.onnx)
+    write_evidence(folder / "evidence.json", [utility, *statement, hardening, *found])
+    ledger = [_spent(project)] if statement else []
+    return hardening.title, utility.title, *ledger, *(item.title for item in found)
+
+
+def _retrain(project: Project, advance: Advance) -> tuple[HardeningResult, Trainer]:
+    """The way of retraining that suits the model: worst-case training for linear ones, examples for others."""
+    model, threat = project.model("train"), threat_of(project)
+    rng = np.random.default_rng(project.config.attack.seed)
+    parts = (model, project.train_data, project.test_data)
+    if not isinstance(model, LinearModel):
+        plain = PlainTrainer(project)
+        return harden_with_examples(*parts, train=plain, threat=threat, rng=rng, progress=advance), plain
+    train: RobustTrainer = robust_logistic
+    if project.config.train.is_private:
+        epsilon = project.config.harden.epsilon
+        spend(project, step="harden", epsilon=epsilon)
+        train = PrivateRobustTrainer(epsilon=epsilon, delta=project.config.train.delta)
+    radius = evasion_radius(threat, project.config.schema)
+    return harden_model(*parts, train=train, threat=threat, rng=rng), RobustShadowTrainer(train, radius)
+
+
+def _keep(project: Project, folder: Path) -> tuple[str, ...]:
+    """The model as it is, with the evidence that it has."""
+    model = project.model("train")
+    evidence = [item for item in project.evidence("train") if item.kind != "privacy-guarantee"]
+    if project.config.train.is_private:  # once more, with what has used the records since
+        evidence += write_statement(project, folder, model, step="train")
+    evidence += project.evidence("attack")
+    write_atomic(folder / "model.onnx", model.onnx)
+    write_evidence(folder / "evidence.json", evidence)
+    return ("not hardened, as holdfast.toml says",)
+
+
+def _spent(project: Project) -> str:
+    ledger = open_ledger(project)
+    return f"all private uses of the records together: epsilon at most {ledger.epsilon:.3g} of {ledger.epsilon_limit:g}"

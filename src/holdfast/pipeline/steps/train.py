@@ -1,0 +1,52 @@
+"""Train the model: with a privacy guarantee that is entered into the ledger first, or without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from holdfast.evidence import Evidence, canonical_json
+from holdfast.files import write_atomic
+from holdfast.models import LinearModel, OnnxModel
+from holdfast.pipeline.project import Project, write_evidence
+from holdfast.pipeline.steps.advance import Advance
+from holdfast.pipeline.steps.trainers import (
+    PlainTrainer,
+    describe_private,
+    enter_exact_use,
+    open_ledger,
+    spend,
+)
+from holdfast.training import measure_utility, train_private
+
+
+def train(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
+    """Write `model.onnx`, `evidence.json` and, for a private model, `statement.json` and `statement.txt`."""
+    is_private = project.config.train.is_private
+    model, line = _private(project) if is_private else _plain(project)
+    statement = write_statement(project, folder, model, step="train") if is_private else []
+    utility = measure_utility(model, project.test_data)
+    write_atomic(folder / "model.onnx", model.onnx)
+    write_evidence(folder / "evidence.json", [utility, *statement])
+    return line, utility.title
+
+
+def _plain(project: Project) -> tuple[LinearModel | OnnxModel, str]:
+    section = project.config.train
+    model = PlainTrainer(project)(project.train_data, seed=section.seed)
+    return model, f"{section.method}, without a privacy guarantee"
+
+
+def _private(project: Project) -> tuple[LinearModel | OnnxModel, str]:
+    section = project.config.train
+    enter_exact_use(project, "check")
+    spend(project, step="train", epsilon=section.epsilon)
+    training = train_private(project.train_data, epsilon=section.epsilon, delta=section.delta)
+    return training.model, describe_private(training, open_ledger(project))
+
+
+def write_statement(project: Project, folder: Path, model: LinearModel | OnnxModel, *, step: str) -> list[Evidence]:
+    """Write the privacy statement of a step's model, and give it as evidence."""
+    statement = open_ledger(project).statement_for(step)
+    write_atomic(folder / "statement.json", canonical_json(statement.to_json()))
+    write_atomic(folder / "statement.txt", statement.to_text().encode())
+    return [statement.to_evidence(model.digest)]

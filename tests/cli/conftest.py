@@ -1,0 +1,76 @@
+"""The command line as a person runs it: a process of its own, and the demo, carried out once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+HOLDFAST = Path(sys.executable).with_name("holdfast")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    def one_error(self) -> str:
+        """The error, which has to be one sentence on stderr, followed by at most one hint."""
+        lines = self.err.strip().splitlines()
+        assert lines, "nothing on stderr"
+        assert lines[0].startswith("error: "), self.err
+        assert len(lines) == 1 or (len(lines) == 2 and lines[1].startswith("hint: ")), self.err
+        return self.err
+
+
+def holdfast(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> Said:
+    """Run a command."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")} | environment
+    done = subprocess.run(
+        [HOLDFAST, *map(str, arguments)], cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False
+    )
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The folder of a demo, and what carrying it out said."""
+
+    folder: Path
+    said: Said
+
+    @property
+    def sealed(self) -> Path:
+        return self.folder / "out/seal/tumours-1.holdfast"
+
+    @property
+    def keys(self) -> tuple[str | Path, ...]:
+        return ("--signer", self.folder / "keys/signer.pub", "--key", self.folder / "keys/recipient.key")
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """The demo, carried out once. Tests must not change it."""
+    folder = tmp_path_factory.mktemp("demo") / "tumours"
+    return Demo(folder, holdfast("demo", folder))
+
+
+@pytest.fixture
+def copied(demo: Demo, tmp_path: Path) -> Callable[[], Demo]:
+    """A copy of the carried-out demo, to be changed."""
+
+    def copy() -> Demo:
+        folder = tmp_path / "copy"
+        shutil.copytree(demo.folder, folder)
+        return Demo(folder, demo.said)
+
+    return copy

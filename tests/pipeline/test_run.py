@@ -1,0 +1,237 @@
+"""A run does what changed, and only that; what fails is told, and done next time."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from holdfast.custody import RecipientKey, VerifyKey, open_sealed
+from holdfast.errors import BudgetError, ConfigError, DataError, HoldfastError, IntegrityError
+from holdfast.models import OnnxModel
+from holdfast.pipeline import NAMES, Project, SilentReporter, run
+from holdfast.pipeline.state import digest_folder
+from holdfast.training import Ledger
+
+from .conftest import loans
+
+
+class Heard(SilentReporter):
+    """Remembers which steps were done and which were skipped."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.skipped: list[str] = []
+
+    def skip(self, step: str, *, lines: tuple[str, ...]) -> None:
+        self.skipped.append(step)
+
+    def finish(self, step: str, *, lines: tuple[str, ...], seconds: float) -> None:
+        assert lines, f"{step} has nothing to say"
+        self.done.append(step)
+
+
+def go(project: Project, until: str = "report") -> Heard:
+    """Run a project as a new process would, which remembers nothing."""
+    heard = Heard()
+    run(Project.read(project.path), reporter=heard, until=until)
+    return heard
+
+
+def test_a_run_does_every_step_and_the_next_run_none(write: Callable[..., Project]) -> None:
+    project = write()
+    assert go(project).done == list(NAMES)
+    again = go(project)
+    assert (again.done, again.skipped) == ([], list(NAMES))
+
+
+def test_a_file_that_was_only_touched_is_not_a_change(write: Callable[..., Project]) -> None:
+    project = write()
+    go(project, "attack")
+    os.utime(project.table_path, (1, 1))
+    os.utime(project.path, (1, 1))
+    assert go(project, "attack").done == []
+
+
+def test_a_changed_policy_does_not_train_again(write: Callable[..., Project]) -> None:
+    project = write()
+    go(project)
+    write(policy="min_accuracy = 0.6")
+    assert go(project).done == ["rehearse", "report"]
+
+
+def test_a_changed_row_does_everything_again(write: Callable[..., Project]) -> None:
+    project = write()
+    go(project, "attack")
+    text = project.table_path.read_text()
+    project.table_path.write_text(text.replace("rent", "own", 1))
+    assert go(project, "attack").done == ["check", "train", "attack"]
+
+
+def test_a_changed_output_is_made_again(write: Callable[..., Project]) -> None:
+    project = write()
+    go(project, "attack")
+    model = project.out / "train" / "model.onnx"
+    model.write_bytes(model.read_bytes()[:-1])
+    heard = go(project, "attack")
+    assert heard.done[0] == "train"
+    assert "check" in heard.skipped
+
+
+def test_a_state_file_that_cannot_be_read_only_costs_time(write: Callable[..., Project]) -> None:
+    project = write()
+    go(project, "train")
+    (project.out / "state.json").write_text('{"format": "holdfast-state-1", "steps": {"check": 1}}')
+    assert go(project, "train").done == ["check", "train"]
+
+
+def test_a_failed_step_says_its_name_and_the_next_run_goes_on_from_it(write: Callable[..., Project]) -> None:
+    project = write()
+    (project.root / "keys" / "recipient.pub").rename(project.root / "gone")
+    with pytest.raises(HoldfastError, match=r"^step seal: .*recipient"):
+        go(project)
+    (project.root / "gone").rename(project.root / "keys" / "recipient.pub")
+    heard = go(project)
+    assert heard.skipped == ["check", "train", "attack", "harden"]
+    assert heard.done == ["seal", "rehearse", "report"]
+
+
+def test_a_step_that_fails_leaves_the_files_of_the_earlier_run(write: Callable[..., Project]) -> None:
+    project = write()
+    go(project, "check")
+    before = digest_folder(project.out / "check")
+    table = project.table_path.read_text()
+    project.table_path.write_text(table.replace("rent", "tent", 1))
+    with pytest.raises(DataError, match="'tent'"):
+        go(project, "check")
+    assert digest_folder(project.out / "check") == before
+    assert sorted(path.name for path in project.out.iterdir()) == ["check", "state.json"]
+
+
+def test_a_policy_that_is_not_met_is_told_and_nothing_is_served(write: Callable[..., Project]) -> None:
+    project = write(policy="min_accuracy = 1.0\nmin_robust_accuracy = 1.0")
+    outcome = run(project, reporter=SilentReporter())
+    assert outcome.verdict is not None
+    assert not outcome.verdict.met
+    assert project.evidence("rehearse") == ()
+    assert (project.out / "report" / "report.html").exists()
+
+
+def test_the_sealed_bundle_is_the_model_with_evidence_about_it(write: Callable[..., Project]) -> None:
+    project = write()
+    go(project)
+    keys = project.root / "keys"
+    key, signer = RecipientKey.load(keys / "recipient.key"), VerifyKey.load(keys / "signer.pub")
+    bundle = open_sealed(project.out / "seal" / "loans-1.holdfast", key=key, signer=signer)
+    assert bundle.model_bytes == project.model("harden").onnx
+    about = {item.subject for item in bundle.evidence() if item.subject_kind == "model"}
+    assert about == {bundle.model_digest}
+
+
+def test_what_leaves_the_house_names_no_single_record(write: Callable[..., Project]) -> None:
+    project = write()
+    go(project, "seal")
+    sealed = [json.loads(path.read_text()) for path in (project.out / "seal/bundle/evidence").iterdir()]
+    assert {item["kind"] for item in sealed} >= {"data-checks", "membership-inference", "evasion"}
+    for item in sealed:
+        assert item["samples"] == {}
+        assert "rows" not in json.dumps(item["context"].get("findings", []))
+        assert "riskiest_members" not in item["context"]
+
+
+@pytest.mark.parametrize("method", ["sklearn.ensemble.RandomForestClassifier", "sklearn.neural_network.MLPClassifier"])
+def test_any_classifier_goes_the_whole_way(
+    write: Callable[..., Project], method: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    project = write(method=method)
+    text = project.path.read_text().replace("[privacy]", "[train.params]\nmax_iter = 2000\n\n[privacy]")
+    project.path.write_text(text if "MLP" in method else text.replace("max_iter = 2000", "n_estimators = 10"))
+    assert go(project).done == list(NAMES)
+    assert isinstance(project.model("harden"), OnnxModel)
+    assert {item.kind for item in project.evidence("rehearse")} == {"service-watch"}
+
+
+def test_without_hardening_the_first_model_is_sealed(write: Callable[..., Project]) -> None:
+    project = write(harden="none")
+    go(project, "seal")
+    assert project.model("harden").digest == project.model("train").digest
+    assert {item.kind for item in project.evidence("harden")} >= {"utility", "evasion", "membership-inference"}
+
+
+def test_a_private_run_enters_every_use_into_the_ledger_before_it_happens(write: Callable[..., Project]) -> None:
+    project = write(method="private")
+    go(project)
+    ledger = Ledger.load(project.ledger_path)
+    assert [entry.step for entry in ledger.entries] == ["check", "train", "attack", "harden"]
+    assert 2.0 < ledger.epsilon < 4.0
+    assert go(project).done == []
+    assert Ledger.load(project.ledger_path) == ledger
+
+
+def test_deleting_the_results_does_not_give_the_privacy_budget_back(write: Callable[..., Project]) -> None:
+    project = write(method="private")
+    go(project, "train")
+    spent = Ledger.load(project.ledger_path).epsilon
+    (project.out / "state.json").unlink()
+    go(project, "train")
+    assert Ledger.load(project.ledger_path).epsilon > spent
+
+
+def test_a_training_that_would_pass_the_limit_does_not_start(write: Callable[..., Project]) -> None:
+    project = write(method="private", limit=2.5)
+    go(project, "attack")
+    entries = Ledger.load(project.ledger_path).entries
+    with pytest.raises(BudgetError, match=r"^step harden: .*limit is 2.5"):
+        go(project)
+    assert Ledger.load(project.ledger_path).entries == entries
+    assert not (project.out / "harden").exists()
+
+
+def test_a_ledger_that_was_edited_stops_the_run(write: Callable[..., Project]) -> None:
+    project = write(method="private")
+    go(project, "train")
+    text = project.ledger_path.read_text()
+    project.ledger_path.write_text(text.replace('"count":60', '"count":1'))
+    (project.out / "state.json").unlink()
+    with pytest.raises(IntegrityError, match="ledger"):
+        go(project, "train")
+
+
+def test_ranges_read_from_the_records_stop_a_private_training(write: Callable[..., Project]) -> None:
+    project = write(method="private")
+    text = project.path.read_text().replace("range = [0, 100] }", 'range = [0, 100], range_source = "data" }')
+    project.path.write_text(text)
+    with pytest.raises(ConfigError, match=r"^step train: .*income") as refused:
+        go(project)
+    assert "public" in refused.value.hint
+    assert (project.out / "check" / "manifest.json").exists()
+
+
+def test_the_statement_of_the_last_model_counts_the_first_one_too(write: Callable[..., Project]) -> None:
+    project = write(method="private")
+    go(project, "harden")
+    first = json.loads((project.out / "train/statement.json").read_text())
+    last = json.loads((project.out / "harden/statement.json").read_text())
+    assert first["epsilon"] == pytest.approx(2.0, rel=0.02)
+    assert last["epsilon"] > last["own_epsilon"]
+    assert "attack" in " ".join(last["not_covered"])
+
+
+def test_too_few_rows_for_a_watch_are_told_and_stop_nothing(write: Callable[..., Project]) -> None:
+    project = write()
+    project.table_path.write_text(loans(200).to_csv(index=False))
+    assert go(project).done == list(NAMES)
+    assert not (project.out / "seal/bundle/watch.json").exists()
+    assert "no watch" in (project.out / "state.json").read_text()
+
+
+def test_the_folder_may_be_moved(write: Callable[..., Project], tmp_path: Path) -> None:
+    project = write()
+    go(project, "attack")
+    elsewhere = tmp_path.with_name(tmp_path.name + "-moved")
+    tmp_path.rename(elsewhere)
+    assert go(Project.read(elsewhere / "holdfast.toml"), "attack").done == []
+    elsewhere.rename(tmp_path)

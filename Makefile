@@ -4,6 +4,10 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --progress-bar off
+
+# Work is spread over processes, one a core; threads inside each would only wait for each other.
+export OMP_NUM_THREADS := 1
+
 RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
 

@@ -1,1 +1,213 @@
+"""Holdfast keeps machine-learning models and their data in safe custody, from first data check to last prediction.
+
+The story, in the order in which data flows:
+
+    load, run_checks, build_manifest        what the records are, and what is wrong with them
+    train_private, train_plain              a model, with a privacy guarantee or without
+    membership_inference, evasion, extraction   what an attacker gets out of it
+    harden, harden_with_examples            the same model, harder to fool; what that bought and cost
+    write_bundle, seal, open_sealed         the model with its evidence, signed and encrypted
+    Policy, judge                           whether the evidence is enough
+    Service, create_app, serve              asked with tokens, budgets, a watch and an audit log
+    Client                                  asks, in the clear or encrypted
+    render_report                           what a person reads
+    Project, run                            all of it, from one holdfast.toml
+
+Every name below has this one import path: `from holdfast import NAME`. Each is loaded when it is first used, so that
+importing the package costs nothing. The rooms (`holdfast.data`, `holdfast.attacks`, …) are for those who extend them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from holdfast.attacks import FeasibleChange, membership_inference
+    from holdfast.attacks.evasion import evasion
+    from holdfast.attacks.extraction import extraction
+    from holdfast.custody import (
+        ModelCard,
+        Recipient,
+        RecipientKey,
+        SigningKey,
+        VerifyKey,
+        open_sealed,
+        open_to,
+        seal,
+        verify_bundle,
+        write_bundle,
+    )
+    from holdfast.data import (
+        Dataset,
+        Feature,
+        Manifest,
+        Relation,
+        Schema,
+        build_manifest,
+        compare,
+        inspect_table,
+        read_table,
+        run_checks,
+        tumour_frame,
+        tumour_schema,
+    )
+    from holdfast.data.load import load
+    from holdfast.errors import HoldfastError
+    from holdfast.evidence import Evidence, Figure
+    from holdfast.hardening import harden_with_examples
+    from holdfast.hardening.harden import harden
+    from holdfast.hardening.robust_logistic import robust_logistic
+    from holdfast.http import Client, create_app, running, serve
+    from holdfast.models import LinearModel, Model, OnnxModel, load_model
+    from holdfast.pipeline import Project, run
+    from holdfast.policy import Policy, judge
+    from holdfast.private_inference import Evaluator, PrivateSession, compile_linear
+    from holdfast.report import ReportInput, render_report, report_json
+    from holdfast.serving import Access, AuditLog, Service, Store, calibrate
+    from holdfast.training import Ledger, estimator_from_name, measure_utility, train_plain, train_private
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Access",
+    "AuditLog",
+    "Client",
+    "Dataset",
+    "Evaluator",
+    "Evidence",
+    "FeasibleChange",
+    "Feature",
+    "Figure",
+    "HoldfastError",
+    "Ledger",
+    "LinearModel",
+    "Manifest",
+    "Model",
+    "ModelCard",
+    "OnnxModel",
+    "Policy",
+    "PrivateSession",
+    "Project",
+    "Recipient",
+    "RecipientKey",
+    "Relation",
+    "ReportInput",
+    "Schema",
+    "Service",
+    "SigningKey",
+    "Store",
+    "VerifyKey",
+    "__version__",
+    "build_manifest",
+    "calibrate",
+    "compare",
+    "compile_linear",
+    "create_app",
+    "estimator_from_name",
+    "evasion",
+    "extraction",
+    "harden",
+    "harden_with_examples",
+    "inspect_table",
+    "judge",
+    "load",
+    "load_model",
+    "measure_utility",
+    "membership_inference",
+    "open_sealed",
+    "open_to",
+    "read_table",
+    "render_report",
+    "report_json",
+    "robust_logistic",
+    "run",
+    "run_checks",
+    "running",
+    "seal",
+    "serve",
+    "train_plain",
+    "train_private",
+    "tumour_frame",
+    "tumour_schema",
+    "verify_bundle",
+    "write_bundle",
+]
+
+_ROOM_OF = {
+    "Access": "serving",
+    "AuditLog": "serving",
+    "Client": "http",
+    "Dataset": "data",
+    "Evaluator": "private_inference",
+    "Evidence": "evidence",
+    "FeasibleChange": "attacks",
+    "Feature": "data",
+    "Figure": "evidence",
+    "HoldfastError": "errors",
+    "Ledger": "training",
+    "LinearModel": "models",
+    "Manifest": "data",
+    "Model": "models",
+    "ModelCard": "custody",
+    "OnnxModel": "models",
+    "Policy": "policy",
+    "PrivateSession": "private_inference",
+    "Project": "pipeline",
+    "Recipient": "custody",
+    "RecipientKey": "custody",
+    "Relation": "data",
+    "ReportInput": "report",
+    "Schema": "data",
+    "Service": "serving",
+    "SigningKey": "custody",
+    "Store": "serving",
+    "VerifyKey": "custody",
+    "build_manifest": "data",
+    "calibrate": "serving",
+    "compare": "data",
+    "compile_linear": "private_inference",
+    "create_app": "http",
+    "estimator_from_name": "training",
+    "evasion": "attacks",
+    "extraction": "attacks",
+    "harden": "hardening",
+    "harden_with_examples": "hardening",
+    "inspect_table": "data",
+    "judge": "policy",
+    "load": "data",
+    "load_model": "models",
+    "measure_utility": "training",
+    "membership_inference": "attacks",
+    "open_sealed": "custody",
+    "open_to": "custody",
+    "read_table": "data",
+    "render_report": "report",
+    "report_json": "report",
+    "robust_logistic": "hardening",
+    "run": "pipeline",
+    "run_checks": "data",
+    "running": "http",
+    "seal": "custody",
+    "serve": "http",
+    "train_plain": "training",
+    "train_private": "training",
+    "tumour_frame": "data",
+    "tumour_schema": "data",
+    "verify_bundle": "custody",
+    "write_bundle": "custody",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used (PEP 562)."""
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
+    value = getattr(import_module(f"holdfast.{_ROOM_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(__all__)

@@ -60,7 +60,8 @@ if TYPE_CHECKING:
     from holdfast.hardening.robust_logistic import robust_logistic
     from holdfast.http import Client, create_app, running, serve
     from holdfast.models import LinearModel, Model, OnnxModel, load_model
-    from holdfast.pipeline import Project, run
+    from holdfast.pipeline import Project
+    from holdfast.pipeline.runner import run
     from holdfast.policy import Policy, judge
     from holdfast.private_inference import Evaluator, PrivateSession, compile_linear
     from holdfast.report import ReportInput, render_report, report_json
@@ -185,7 +186,7 @@ _ROOM_OF = {
     "render_report": "report",
     "report_json": "report",
     "robust_logistic": "hardening",
-    "run": "pipeline",
+    "run": "pipeline.runner",
     "run_checks": "data",
     "running": "http",
     "seal": "custody",

@@ -21,7 +21,23 @@ from holdfast.errors import HoldfastError, IntegrityError, PolicyError, SystemFa
 
 from .conftest import HOLDFAST, Demo, Said, holdfast
 
-COMMANDS = tuple(["demo", "init", "run", "check", "train", "attack", "harden", "seal", "verify", "open", "keys", "client", "serve", "ask", "audit"])
+COMMANDS = (
+        "demo",
+        "init",
+        "run",
+        "check",
+        "train",
+        "attack",
+        "harden",
+        "seal",
+        "verify",
+        "open",
+        "keys",
+        "client",
+        "serve",
+        "ask",
+        "audit",
+    )
 
 
 def subclasses(error: type[HoldfastError]) -> Iterator[type[HoldfastError]]:

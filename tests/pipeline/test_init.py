@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from holdfast.data import Feature, Schema
 from holdfast.data.inspect import ExcludedColumn
 from holdfast.errors import DataError, UnsupportedError, UsageError
-from holdfast.pipeline import Project, SilentReporter, keyring, read_config, run, write_demo, write_project
+from holdfast.pipeline import Project, SilentReporter, keyring, read_config, write_demo, write_project
 from holdfast.pipeline.init import Template, render
+from holdfast.pipeline.runner import run
 
 from .conftest import loans
 

@@ -12,7 +12,8 @@ import pytest
 from holdfast.custody import RecipientKey, VerifyKey, open_sealed
 from holdfast.errors import BudgetError, ConfigError, DataError, HoldfastError, IntegrityError
 from holdfast.models import OnnxModel
-from holdfast.pipeline import NAMES, Project, SilentReporter, run
+from holdfast.pipeline import Project, SilentReporter
+from holdfast.pipeline.runner import NAMES, run
 from holdfast.pipeline.state import digest_folder
 from holdfast.training import Ledger
 

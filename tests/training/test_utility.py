@@ -13,9 +13,9 @@ from sklearn import metrics
 from holdfast.data import Dataset
 from holdfast.errors import DataError
 from holdfast.evidence import Evidence
+from holdfast.intervals import proportion
 from holdfast.models import LinearModel
 from holdfast.training import measure_utility
-from holdfast.training.utility import share
 
 
 @pytest.fixture(scope="module")
@@ -75,5 +75,5 @@ def test_no_row_cannot_be_measured(model: LinearModel, small: Dataset) -> None:
 @pytest.mark.parametrize(("successes", "trials"), [(0, 1), (1, 1), (0, 40), (17, 40), (40, 40)])
 def test_the_interval_is_the_exact_one(successes: int, trials: int) -> None:
     exact = stats.binomtest(successes, trials).proportion_ci(0.95, method="exact")
-    figure = share(successes, trials)
+    figure = proportion(successes, trials)
     assert (figure.low, figure.high) == pytest.approx((exact.low, exact.high))

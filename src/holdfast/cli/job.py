@@ -12,7 +12,8 @@ from holdfast.cli.terminal import reporter, say
 from holdfast.data import Manifest, compare
 from holdfast.errors import IntegrityError, WireError
 from holdfast.files import read_bytes
-from holdfast.pipeline import FILE_NAME, Project, run, write_demo, write_project
+from holdfast.pipeline import FILE_NAME, Project, write_demo, write_project
+from holdfast.pipeline.runner import run
 
 
 def run_demo(folder: Path | None) -> None:

@@ -1,12 +1,12 @@
 """The pipeline: carries out a holdfast.toml, step by step, and remembers what is done.
 
-init      look at a table, write a holdfast.toml
-config    read it
-project   one model's folder
-steps     check, train, attack, harden, seal, rehearse, report
-runner    which step has to be done, and the verdict at the end
-state     what has been done, by content
-keyring   the project's keys
+    init      look at a table, write a holdfast.toml        demo      the same for the tumour data
+    config    read it                                       project   one model's folder
+    steps     check, train, attack, harden, seal, rehearse, report
+    runner    which step has to be done, and the verdict at the end
+    state     what has been done, by content                keyring   the project's keys
+
+`run` is in `holdfast.pipeline.runner`: it brings every room along, which reading a project does not need.
 """
 
 from holdfast.pipeline.config import FILE_NAME, Config, read_config
@@ -14,18 +14,14 @@ from holdfast.pipeline.demo import write_demo
 from holdfast.pipeline.init import write_project
 from holdfast.pipeline.project import Project
 from holdfast.pipeline.reporter import Reporter, SilentReporter
-from holdfast.pipeline.runner import NAMES, Outcome, run
 
 __all__ = [
     "FILE_NAME",
-    "NAMES",
     "Config",
-    "Outcome",
     "Project",
     "Reporter",
     "SilentReporter",
     "read_config",
-    "run",
     "write_demo",
     "write_project",
 ]

@@ -19,8 +19,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
-from scipy.stats import beta
-from sklearn.covariance import LedoitWolf
+from scipy.special import betaincinv
 
 from holdfast import limits
 from holdfast.data import Dataset, Labels, Matrix, Schema
@@ -172,6 +171,8 @@ def _fit(E: Matrix, y: Labels) -> tuple[Matrix, Matrix, Matrix]:
     if E.shape[1] > limits.MAX_WATCH_WIDTH:
         return centres, 1 / np.sqrt(variances), np.sqrt(variances)
     # Shrunk towards a multiple of the identity (Ledoit and Wolf 2004), so that few rows in many columns still do.
+    from sklearn.covariance import LedoitWolf  # a service that only reads a profile starts without it
+
     covariance = LedoitWolf(assume_centered=True).fit(residuals).covariance_
     covariance[np.diag_indices_from(covariance)] += _SMALLEST_VARIANCE
     return centres, np.linalg.cholesky(np.linalg.inv(covariance)), np.sqrt(variances)
@@ -208,4 +209,4 @@ def _upper_tail(values: npt.NDArray[np.float64], share: float) -> tuple[float, f
     exceeding = int(share * len(values))
     limit = float(np.sort(values)[::-1][exceeding])
     above = int(np.sum(values > limit))
-    return limit, max(float(beta.ppf(_RATE_CONFIDENCE, above + 1, len(values) - above)), _SMALLEST_RATE)
+    return limit, max(float(betaincinv(above + 1, len(values) - above, _RATE_CONFIDENCE)), _SMALLEST_RATE)

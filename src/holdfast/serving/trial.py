@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
-from scipy.stats import beta
 
 from holdfast.data import Dataset, Matrix
 from holdfast.errors import UsageError
 from holdfast.evidence import Evidence, Figure
+from holdfast.intervals import proportion
 from holdfast.serving.profile import WatchProfile
 from holdfast.serving.watch import Watch
-
-_CONFIDENCE: Final = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +39,8 @@ class WatchTrial:
         """The trial as evidence about a model, of the kind "service-watch"."""
         caught = [rows for rows in self.queries_until_flagged if rows]
         figures = {
-            "false_alarm_rate": _share(self.flagged, self.clients),
-            "detection_rate": _share(len(caught), len(self.queries_until_flagged)),
+            "false_alarm_rate": proportion(self.flagged, self.clients),
+            "detection_rate": proportion(len(caught), len(self.queries_until_flagged)),
         }
         if caught:
             figures["queries_until_flagged"] = Figure(value=float(max(caught)), unit="queries")
@@ -120,11 +117,3 @@ def _queries_until_flagged(watch: Watch, client: str, X: Matrix) -> int:
         if watch.observe(client, X[row : row + 1]):
             return row + 1
     return 0
-
-
-def _share(hits: int, of: int) -> Figure:
-    """A share with its interval by Clopper and Pearson (1934)."""
-    tail = (1 - _CONFIDENCE) / 2
-    low = float(beta.ppf(tail, hits, of - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(1 - tail, hits + 1, of - hits)) if hits < of else 1.0
-    return Figure(value=hits / of, low=low, high=high, confidence=_CONFIDENCE)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from scipy.stats import beta
 from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
 from holdfast.data import Dataset, Labels, Matrix
 from holdfast.errors import DataError
 from holdfast.evidence import Evidence, Figure
+from holdfast.intervals import CONFIDENCE, proportion
 from holdfast.models import StoredModel
 
-CONFIDENCE: Final = 0.95
 _SMALLEST_PROBABILITY: Final = 1e-15
 _LARGEST_SHOWN_CLASSES: Final = 20
 
@@ -38,7 +37,7 @@ def measure_utility(model: StoredModel, test: Dataset) -> Evidence:
     brier = float(np.mean(((probabilities - np.eye(len(test.schema.classes))[test.y]) ** 2).sum(axis=1)))
     recalls = _recalls(correct, test)
     figures = {
-        "accuracy": share(int(correct.sum()), len(test)),
+        "accuracy": proportion(int(correct.sum()), len(test)),
         "balanced_accuracy": _balanced(correct, test),
         **_auc(probabilities, test.y),
         "matthews_correlation": Figure(value=float(matthews_corrcoef(test.y, predicted))),
@@ -61,18 +60,10 @@ def measure_utility(model: StoredModel, test: Dataset) -> Evidence:
     )
 
 
-def share(successes: int, trials: int, *, confidence: float = CONFIDENCE) -> Figure:
-    """A share of independent trials with its exact two-sided interval (Clopper and Pearson 1934)."""
-    tail = (1 - confidence) / 2
-    low = float(beta.ppf(tail, successes, trials - successes + 1)) if successes else 0.0
-    high = float(beta.ppf(1 - tail, successes + 1, trials - successes)) if successes < trials else 1.0
-    return Figure(value=successes / trials, low=low, high=high, confidence=confidence)
-
-
 def _recalls(correct: Labels, test: Dataset) -> dict[str, Figure]:
     """The recall of each class that has rows, as `recall[class]`."""
     return {
-        f"recall[{name}]": share(int(correct[test.y == label].sum()), int((test.y == label).sum()))
+        f"recall[{name}]": proportion(int(correct[test.y == label].sum()), int((test.y == label).sum()))
         for label, name in enumerate(test.schema.classes)
         if (test.y == label).any()
     }
@@ -82,7 +73,7 @@ def _balanced(correct: Labels, test: Dataset) -> Figure:
     """The mean recall over classes that have rows."""
     present = np.unique(test.y)
     each = 1 - (1 - CONFIDENCE) / len(present)
-    recalls = [share(int(correct[test.y == k].sum()), int((test.y == k).sum()), confidence=each) for k in present]
+    recalls = [proportion(int(correct[test.y == k].sum()), int((test.y == k).sum()), confidence=each) for k in present]
     value, low, high = (float(np.mean([getattr(r, end) for r in recalls])) for end in ("value", "low", "high"))
     return Figure(value=value, low=low, high=high, confidence=CONFIDENCE)
 

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from holdfast.attacks import proportion
 from holdfast.errors import IntegrityError
 from holdfast.evidence import Evidence, Figure
 from holdfast.http import Client, PrivateAnswer
+from holdfast.intervals import proportion
 from holdfast.models import LinearModel
 from holdfast.pipeline.project import Project
 from holdfast.pipeline.steps.advance import Advance

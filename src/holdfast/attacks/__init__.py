@@ -1,0 +1,28 @@
+"""Attacks: a model, a threat and a budget give a frozen result, which becomes evidence.
+
+Each attack does what someone outside could do, and reports numbers per record, the worst case and an interval. An
+attack that fails proves nothing, except where a result says that it is exact.
+"""
+
+from holdfast.attacks.evasion import evasion
+from holdfast.attacks.evasion_result import EvasionResult, SecurityCurve
+from holdfast.attacks.extraction import ExtractionResult, extraction
+from holdfast.attacks.membership import MembershipResult, membership_inference
+from holdfast.attacks.oracle import check_subject
+from holdfast.attacks.stats import paired_difference
+from holdfast.attacks.synthetic import synthetic_rows
+from holdfast.attacks.threat import FeasibleChange
+
+__all__ = [
+    "EvasionResult",
+    "ExtractionResult",
+    "FeasibleChange",
+    "MembershipResult",
+    "SecurityCurve",
+    "check_subject",
+    "evasion",
+    "extraction",
+    "membership_inference",
+    "paired_difference",
+    "synthetic_rows",
+]

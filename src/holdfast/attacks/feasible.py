@@ -1,0 +1,117 @@
+"""Rows that could be real: boxes of values, shrunk by the relations of a schema, and rows moved into them.
+
+A box is two matrices (rows, features), the lowest and the highest value of each feature of each row; a missing value
+has NaN for both and constrains nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from holdfast.data import Labels, Matrix, Schema
+from holdfast.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Box:
+    """Lowest and highest values, (rows, features) each."""
+
+    low: Matrix
+    high: Matrix
+
+    def take(self, rows: Labels | slice) -> Box:
+        """The boxes of some rows."""
+        return Box(self.low[rows], self.high[rows])
+
+
+def ordered_pairs(schema: Schema) -> list[tuple[int, int]]:
+    """The relations as pairs of features (smaller, larger); an equality is two of them."""
+    pairs = []
+    for relation in schema.relations:
+        left, right = schema.index(relation.left), schema.index(relation.right)
+        if relation.operator in ("<=", "=="):
+            pairs.append((left, right))
+        if relation.operator in (">=", "=="):
+            pairs.append((right, left))
+    return pairs
+
+
+def whole_columns(schema: Schema) -> list[int]:
+    """The features whose values are whole numbers; a category's position is one."""
+    return [position for position, feature in enumerate(schema.features) if feature.kind != "real"]
+
+
+def ranges(schema: Schema, *, rows: int) -> Box:
+    """The box of the whole schema, `rows` times.
+
+    Raises:
+        ConfigError: the ranges and the relations leave some feature no value.
+    """
+    high = [float(len(f.categories) - 1) if f.kind == "category" else f.high for f in schema.features]
+    low = [f.low for f in schema.features]
+    box = tighten(Box(np.tile(low, (rows, 1)), np.tile(high, (rows, 1))), schema)
+    if (empty := (box.low > box.high).any(axis=0)).any():
+        name = schema.names[int(np.argmax(empty))]
+        raise ConfigError(
+            f"the ranges and relations of the schema leave feature {name!r} no value",
+            hint="mend the ranges or take a relation out",
+        )
+    return box
+
+
+def tighten(box: Box, schema: Schema) -> Box:
+    """Shrink boxes until every value inside can be completed to a row that keeps the relations.
+
+    Bounds travel along the relations until nothing changes: the larger feature is at least the smaller's lowest value,
+    the smaller at most the larger's highest. Each bound is one of finitely many, so this ends.
+    """
+    whole = whole_columns(schema)
+    low, high = box.low.copy(), box.high.copy()
+    low[:, whole], high[:, whole] = np.ceil(low[:, whole]), np.floor(high[:, whole])
+    pairs = ordered_pairs(schema)
+    changed = True
+    while changed:
+        changed = False
+        for smaller, larger in pairs:
+            changed |= _move(high, smaller, larger, np.minimum, np.floor if smaller in whole else None)
+            changed |= _move(low, larger, smaller, np.maximum, np.ceil if larger in whole else None)
+    return Box(low, high)
+
+
+def repair(X: Matrix, box: Box, schema: Schema, *, upward: bool = True) -> Matrix:
+    """Move rows into their (tightened) boxes and onto the relations.
+
+    Where a relation is broken, `upward` raises the larger feature to the smaller one, else the smaller is lowered to
+    the larger. Inside tightened boxes both always succeed.
+    """
+    whole = whole_columns(schema)
+    X = X.copy()
+    X[:, whole] = np.rint(X[:, whole])
+    X = np.clip(X, box.low, box.high)
+    pairs = ordered_pairs(schema)
+    changed = True
+    while changed:
+        changed = False
+        for smaller, larger in pairs:
+            if upward:
+                changed |= _move(X, larger, smaller, np.maximum, np.ceil if larger in whole else None)
+            else:
+                changed |= _move(X, smaller, larger, np.minimum, np.floor if smaller in whole else None)
+    return X
+
+
+def _move(
+    values: Matrix,
+    moved: int,
+    other: int,
+    combine: Callable[[Matrix, Matrix], Matrix],
+    rounding: Callable[[Matrix], Matrix] | None,
+) -> bool:
+    """Combine one column with another where that is not missing; whether anything changed."""
+    before = values[:, moved].copy()
+    after = np.where(np.isnan(values[:, other]), before, combine(before, values[:, other]))
+    values[:, moved] = rounding(after) if rounding is not None else after
+    return bool(np.any((values[:, moved] != before) & ~np.isnan(before)))

@@ -1,0 +1,25 @@
+"""What the field's catalogues call these attacks. The identifiers stay, the names are those of the editions given.
+
+MITRE ATLAS: data release of May 2026 (github.com/mitre-atlas/atlas-data). OWASP Machine Learning Security Top Ten 2023.
+NIST AI 100-2e2025 (March 2025), whose identifiers begin with NISTAML.
+"""
+
+from typing import Final
+
+MEMBERSHIP: Final = (
+    "MITRE ATLAS AML.T0024.000 Infer Training Data Membership",
+    "NIST AI 100-2e2025 NISTAML.033 Membership Inference",
+    "OWASP ML04:2023 Membership Inference Attack",
+)
+EVASION: Final = (
+    "MITRE ATLAS AML.T0015 Evade AI Model",
+    "MITRE ATLAS AML.T0043 Craft Adversarial Data",
+    "NIST AI 100-2e2025 NISTAML.022 Evasion",
+    "OWASP ML01:2023 Input Manipulation Attack",
+)
+BLACK_BOX_EVASION: Final = (*EVASION, "NIST AI 100-2e2025 NISTAML.025 Black-box Evasion")
+EXTRACTION: Final = (
+    "MITRE ATLAS AML.T0024.002 Extract AI Model",
+    "NIST AI 100-2e2025 NISTAML.031 Model Extraction",
+    "OWASP ML05:2023 Model Theft",
+)

@@ -1,0 +1,109 @@
+"""What hardening bought and what it cost, measured on the same rows before and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.attacks import EvasionResult, paired_difference
+from holdfast.evidence import Evidence, Figure
+from holdfast.models import Model
+
+_REFERENCES = (
+    "NIST AI 100-2e2025, mitigations of evasion attacks: adversarial training",
+    "MITRE ATLAS AML.M0003 Model Hardening",
+    "EU AI Act Article 15(5)",
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HardeningResult:
+    """A hardened model, and the same attack on the same rows before and after.
+
+    Args:
+        model: the hardened model; the original one where no round was better.
+        method: how it was hardened.
+        before, after: the attack on the test rows.
+        gain: robust accuracy after minus before, with the interval of the paired difference.
+        cost: clean accuracy before minus after, likewise; negative where hardening helped.
+        details: what the method wants to say of its run (radii, rounds).
+    """
+
+    model: Model
+    method: str
+    before: EvasionResult
+    after: EvasionResult
+    gain: Figure
+    cost: Figure
+    details: dict[str, Any]
+
+    @property
+    def improved(self) -> bool:
+        """Whether the whole interval of the gain lies above 0; a gain that chance explains is none."""
+        return self.gain.low is not None and self.gain.low > 0
+
+    def to_evidence(self, model_digest: str) -> Evidence:
+        """The result as evidence about the hardened model, which has this digest."""
+        exact = self.before.exact and self.after.exact
+        caveats = ["It holds for the threat and the rows tested; another threat needs another measurement."]
+        if not exact:
+            caveats.append("The search may miss flips that exist, before and after, so the gain may differ from this.")
+        if not self.improved:
+            caveats.append("The interval of the gain contains 0 or less, so no improvement is claimed.")
+        return Evidence(
+            kind="hardening",
+            subject=model_digest,
+            subject_kind="model",
+            title=_title(self),
+            figures={
+                "robust_accuracy_before": self.before.robust_accuracy,
+                "robust_accuracy_after": self.after.robust_accuracy,
+                "accuracy_before": self.before.accuracy,
+                "accuracy_after": self.after.accuracy,
+                "gain": self.gain,
+                "cost": self.cost,
+            },
+            samples={
+                "robust_before": self.before.robust.tolist(),
+                "robust_after": self.after.robust.tolist(),
+                "correct_before": self.before.correct.tolist(),
+                "correct_after": self.after.correct.tolist(),
+            },
+            context={
+                "method": self.method,
+                "threat": self.after.threat.to_json(),
+                "improved": self.improved,
+                "curve_before": _curve(self.before),
+                "curve_after": _curve(self.after),
+                **self.details,
+            },
+            references=_REFERENCES,
+            caveats=tuple(caveats),
+        )
+
+
+def compare(
+    model: Model, *, method: str, before: EvasionResult, after: EvasionResult, details: dict[str, Any]
+) -> HardeningResult:
+    """Set the two attacks beside each other, row by row."""
+    return HardeningResult(
+        model=model,
+        method=method,
+        before=before,
+        after=after,
+        gain=paired_difference(after.robust, before.robust),
+        cost=paired_difference(before.correct, after.correct),
+        details=details,
+    )
+
+
+def _title(result: HardeningResult) -> str:
+    gain, cost = f"{100 * result.gain.value:+.1f}", f"{-100 * result.cost.value:+.1f}"
+    if result.improved:
+        return f"Hardening changed robust accuracy by {gain} points and clean accuracy by {cost} points"
+    return f"Hardening shows no sure improvement: robust accuracy {gain} points, clean accuracy {cost} points"
+
+
+def _curve(result: EvasionResult) -> dict[str, list[float]]:
+    curve = result.curve
+    return {"budgets": curve.budgets.tolist(), "robust_accuracy": curve.robust_accuracy.tolist()}

@@ -22,22 +22,22 @@ from holdfast.errors import HoldfastError, IntegrityError, PolicyError, SystemFa
 from .conftest import HOLDFAST, Demo, Said, holdfast
 
 COMMANDS = (
-        "demo",
-        "init",
-        "run",
-        "check",
-        "train",
-        "attack",
-        "harden",
-        "seal",
-        "verify",
-        "open",
-        "keys",
-        "client",
-        "serve",
-        "ask",
-        "audit",
-    )
+    "demo",
+    "init",
+    "run",
+    "check",
+    "train",
+    "attack",
+    "harden",
+    "seal",
+    "verify",
+    "open",
+    "keys",
+    "client",
+    "serve",
+    "ask",
+    "audit",
+)
 
 
 def subclasses(error: type[HoldfastError]) -> Iterator[type[HoldfastError]]:
@@ -389,4 +389,4 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert err == "stopped; what was finished is kept\n"
     assert (tmp_path / "d/out/check/manifest.json").exists()
-    assert not [path for path in (tmp_path / "d/out").iterdir() if path.name.startswith(".")]
+    assert not [path for path in (tmp_path / "d/out").iterdir() if path.name.endswith(".partial")]

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from holdfast.custody import RecipientKey, VerifyKey, open_sealed
-from holdfast.errors import BudgetError, ConfigError, DataError, HoldfastError, IntegrityError
+from holdfast.errors import BudgetError, ConfigError, DataError, HoldfastError, IntegrityError, UsageError
 from holdfast.models import OnnxModel
 from holdfast.pipeline import Project, SilentReporter
 from holdfast.pipeline.runner import NAMES, run
-from holdfast.pipeline.state import digest_folder
+from holdfast.pipeline.state import State, digest_folder
 from holdfast.training import Ledger
 
 from .conftest import loans
@@ -109,7 +109,7 @@ def test_a_step_that_fails_leaves_the_files_of_the_earlier_run(write: Callable[.
     with pytest.raises(DataError, match="'tent'"):
         go(project, "check")
     assert digest_folder(project.out / "check") == before
-    assert sorted(path.name for path in project.out.iterdir()) == ["check", "state.json"]
+    assert sorted(path.name for path in project.out.iterdir()) == [".lock", "check", "state.json"]
 
 
 def test_a_policy_that_is_not_met_is_told_and_nothing_is_served(write: Callable[..., Project]) -> None:
@@ -236,3 +236,20 @@ def test_the_folder_may_be_moved(write: Callable[..., Project], tmp_path: Path) 
     tmp_path.rename(elsewhere)
     assert go(Project.read(elsewhere / "holdfast.toml"), "attack").done == []
     elsewhere.rename(tmp_path)
+
+
+def test_two_runs_do_not_work_in_one_folder(write: Callable[..., Project]) -> None:
+    project = write()
+    with State(project.out).alone(), pytest.raises(UsageError, match="another run is at work"):
+        go(project)
+    assert not (project.out / "check").exists()
+
+
+def test_what_a_killed_run_left_half_done_is_cleared_away(write: Callable[..., Project]) -> None:
+    project = write()
+    left = project.out / ".check.partial"
+    left.mkdir(parents=True)
+    (left / "manifest.json").write_text("half")
+    go(project, "check")
+    assert not left.exists()
+    assert (project.out / "check/manifest.json").read_text() != "half"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -221,5 +222,4 @@ def _slug(text: str) -> str:
 
 def _relative(table: Path, folder: Path) -> str:
     """The table's path as seen from the folder of the holdfast.toml."""
-    absolute, root = table.resolve(), folder.resolve()
-    return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else absolute.as_posix()
+    return Path(os.path.relpath(table.resolve(), folder.resolve())).as_posix()

@@ -116,12 +116,13 @@ def run(project: Project, *, reporter: Reporter, until: str = "report") -> Outco
         HoldfastError: a step failed; its sentence begins with the step's name, and the next run goes on from it.
     """
     state = State(project.out)
-    for step in STEPS[: NAMES.index(until) + 1]:
-        try:
-            _do(step, project, state, reporter)
-        except HoldfastError as error:
-            error.args = (f"step {step.name}: {error}",)
-            raise
+    with state.alone():
+        for step in STEPS[: NAMES.index(until) + 1]:
+            try:
+                _do(step, project, state, reporter)
+            except HoldfastError as error:
+                error.args = (f"step {step.name}: {error}",)
+                raise
     verdict = judge_model(project) if "harden" in NAMES[: NAMES.index(until) + 1] else None
     return Outcome(project, verdict)
 

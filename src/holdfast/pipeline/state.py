@@ -5,16 +5,17 @@ Both are compared by content, never by time. A step's folder appears whole or no
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from holdfast import limits
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, UsageError
 from holdfast.evidence import canonical_json, digest_bytes
 from holdfast.files import read_bytes, system_fault, write_atomic
 
@@ -77,9 +78,10 @@ class State:
         Raises:
             HoldfastError: of the work, or because the disk refuses; the files of an earlier run are left as they were.
         """
-        started = clock()
-        scratch = self._scratch(step)
+        started, scratch = clock(), self._out / f".{step}.partial"
         try:
+            shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
+            scratch.mkdir(parents=True)
             lines = work(scratch)
             record = Record(inputs, digest_folder(scratch), clock() - started, lines)
             self._put_in_place(scratch, self.folder(step))
@@ -91,18 +93,31 @@ class State:
         write_atomic(self._path, _to_bytes(self._records))
         return record
 
-    def _scratch(self, step: str) -> Path:
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other runs out of the folder for the length of a `with` block.
+
+        Raises:
+            UsageError: another run is at work in it.
+            SystemFault: the disk refuses.
+        """
         try:
             self._out.mkdir(parents=True, exist_ok=True)
-            return Path(tempfile.mkdtemp(dir=self._out, prefix=f".{step}."))
+            lock = (self._out / ".lock").open("w")
         except OSError as error:
             raise system_fault(error, f"write to {self._out}") from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UsageError(f"another run is at work in {self._out}", hint="wait for it to end") from None
+            yield
 
     @staticmethod
     def _put_in_place(scratch: Path, folder: Path) -> None:
-        scratch.chmod(0o755)
         if folder.exists():
-            old = scratch.with_name(scratch.name + ".old")
+            old = scratch.with_suffix(".old")
+            shutil.rmtree(old, ignore_errors=True)
             folder.rename(old)
             scratch.rename(folder)
             shutil.rmtree(old)

@@ -41,10 +41,6 @@ def try_the_watch(project: Project, profile: WatchProfile, caught: Caught) -> Ev
     rows = synthetic_rows(project.config.schema, _TRIAL_ROWS, rng)
     evidence = try_watch(profile, clean=trial, attack=rows, rng=rng).to_evidence(project.model("harden").digest)
     answered = caught.result.queries
-    if caught.reason:
-        live = f"The extraction attack on the live service was flagged after {answered} answered queries"
-    else:
-        live = f"The extraction attack on the live service was NOT flagged in {answered} queries"
     fidelity = caught.result.fidelity
     figures = {
         **evidence.figures,
@@ -55,4 +51,12 @@ def try_the_watch(project: Project, profile: WatchProfile, caught: Caught) -> Ev
         ),
     }
     context = {**evidence.context, "live_reason": caught.reason, "live_stopped_by": caught.result.stopped_by}
-    return replace(evidence, title=f"{live}. {evidence.title}", figures=figures, context=context)
+    return replace(evidence, title=f"{_live(caught)}. {evidence.title}", figures=figures, context=context)
+
+
+def _live(caught: Caught) -> str:
+    answered = caught.result.queries
+    if not caught.reason:
+        return f"The extraction attack on the live service was NOT flagged in {answered} queries"
+    when = f"after {answered} answers" if answered else "before it got one answer"
+    return f"The extraction attack on the live service was flagged {when}"

@@ -148,8 +148,7 @@ _SERVER = """
         import time
         LinearModel.predict_proba = lambda self, X: time.sleep(60)
     app = create_app(service)
-    print("ready", flush=True)
-    serve(app, host="127.0.0.1", port=port)
+    serve(app, host="127.0.0.1", port=port, listening=lambda url: print("ready", flush=True))
     audit.close()
     store.close()
     print("closed", flush=True)

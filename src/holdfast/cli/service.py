@@ -48,11 +48,14 @@ def serve_sealed(sealed: Path, *, signer: Path, key: Path, config: Path, store: 
         service = Service(
             bundle, policy=settings.demands, store=opened, audit=audit, reaction=settings.serve.unusual_use
         )
-        host, port = settings.serve.host, settings.serve.port
         say(f"{bundle.name} version {bundle.version} verified and meets the policy")
-        say(f"serving on http://{host}:{port}; stop with Ctrl-C")
         try:
-            serve(create_app(service), host=host, port=port)
+            serve(
+                create_app(service),
+                host=settings.serve.host,
+                port=settings.serve.port,
+                listening=lambda url: say(f"serving on {url}; stop with Ctrl-C"),
+            )
         finally:
             audit.close()
     say("stopped; every request in progress was answered")

@@ -10,8 +10,9 @@ connection the client's side of the socket
 client     asks the service, and is a model itself
 """
 
+from holdfast.http.answers import ModelMetadata, PrivateAnswer
 from holdfast.http.app import create_app
-from holdfast.http.client import Client, ModelMetadata, PrivateAnswer
+from holdfast.http.client import Client
 from holdfast.http.server import Tls, running, serve
 
 __all__ = ["Client", "ModelMetadata", "PrivateAnswer", "Tls", "create_app", "running", "serve"]

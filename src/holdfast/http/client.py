@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -15,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from holdfast.data import Matrix, Schema, check_features, features_from_frame
-from holdfast.errors import ConfigError, DataError, IntegrityError, UsageError, WireError
+from holdfast.errors import DataError, IntegrityError, UsageError, WireError
 from holdfast.evidence import canonical_json
+from holdfast.http.answers import ModelMetadata, PrivateAnswer
 from holdfast.http.connection import Connection
 from holdfast.http.tensors import MATRIX
 from holdfast.limits import MAX_REQUEST_BYTES
@@ -30,40 +30,6 @@ Rows = pd.DataFrame | Matrix
 _BYTES: Final = "application/octet-stream"
 _BYTES_PER_NUMBER: Final = 32
 """More than any number takes in JSON."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelMetadata:
-    """What the service says of its model."""
-
-    name: str
-    version: str
-    digest: str
-    schema: Schema
-    max_rows: int
-    private: bool
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class PrivateAnswer:
-    """What came of asking under encryption.
-
-    Args:
-        scores: (rows, 1) or (rows, classes), exact to the plan's 2^-error_bits.
-        probabilities: (rows, classes), made of the scores on this side.
-        labels: the most probable class of each row.
-        bytes_sent, bytes_received: of all queries and answers; the key, uploaded once, is not among them.
-        latency_s: seconds from rows to labels: encrypting, asking and decrypting.
-        query: the first query as the service saw it.
-    """
-
-    scores: Matrix
-    probabilities: Matrix
-    labels: tuple[str, ...]
-    bytes_sent: int
-    bytes_received: int
-    latency_s: float
-    query: bytes = field(repr=False)
 
 
 class Client:
@@ -110,19 +76,7 @@ class Client:
         """
         name = self._model or _field(self._connection.ask_json("GET", "/v2"), "models")[0]
         told = _field(self._connection.ask_json("GET", f"/v2/models/{quote(name, safe='')}"), "holdfast")
-        try:
-            return ModelMetadata(
-                name=str(told["name"]),
-                version=str(told["version"]),
-                digest=str(told["digest"]),
-                schema=Schema.from_json(told["schema"]),
-                max_rows=int(told["max_rows"]),
-                private=bool(told["private"]),
-            )
-        except (KeyError, TypeError, ValueError, ConfigError) as error:
-            raise WireError(
-                f"the service describes its model in a way that this version does not know: {error}"
-            ) from None
+        return ModelMetadata.from_json(told)
 
     @property
     def schema(self) -> Schema:

@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -34,8 +34,10 @@ class Tls:
     key: Path
 
 
-def serve(app: Starlette, *, host: str, port: int, tls: Tls | None = None) -> None:
+def serve(app: Starlette, *, host: str, port: int, listening: Callable[[str], None], tls: Tls | None = None) -> None:
     """Serve until SIGINT or SIGTERM, then answer what is in progress and return. To be called in the main thread.
+
+    `listening` is called with the address once the port is ours; requests from then on are answered.
 
     Without TLS, tokens and rows in the clear cross the network readable: only for this machine, or behind a proxy.
 
@@ -45,6 +47,7 @@ def serve(app: Starlette, *, host: str, port: int, tls: Tls | None = None) -> No
     """
     server = _Server(app, tls=tls)
     with _listening(host, port) as listener:
+        listening(_address(host, listener, tls))
         server.run(sockets=[listener])
 
 
@@ -62,11 +65,15 @@ def running(app: Starlette, *, host: str = "127.0.0.1", port: int = 0, tls: Tls 
         thread.start()
         try:
             server.wait_until_started()
-            name = f"[{host}]" if ":" in host else host
-            yield f"{'https' if tls else 'http'}://{name}:{listener.getsockname()[1]}"
+            yield _address(host, listener, tls)
         finally:
             server.stop()
             thread.join(timeout=STOP_TIMEOUT_S + 5)
+
+
+def _address(host: str, listener: socket.socket, tls: Tls | None) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"{'https' if tls else 'http'}://{name}:{listener.getsockname()[1]}"
 
 
 class _Server(uvicorn.Server):

@@ -22,6 +22,7 @@ from holdfast.policy import judge
 from holdfast.serving import AuditLog, Service, Store, read_watch_profile, verify_audit
 
 _BUDGET: Final = 1_000_000
+_SHOWN_BYTES: Final = 24
 
 
 def rehearse(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
@@ -63,12 +64,13 @@ def _play(
     project: Project, service: Service, store: Store, url: str, advance: Advance
 ) -> tuple[list[Evidence], list[str]]:
     """Everything that happens while the service runs: the evidence, and a line on each."""
-    lines = [_ask_clear(project, service, url)]
-    evidence = []
+    lines, evidence = [_ask_clear(project, service, url)], []
     if service.private:
         token = service.access.add_client("private-client", query_budget=_BUDGET)
         with Client(url, token) as client:
-            evidence.append(ask_in_private(project, client, store, advance=advance))
+            asked = ask_in_private(project, client, store, advance=advance)
+        evidence.append(asked)
+        lines += [asked.title, f"all that the service saw of the first row: {_shown(asked)}"]
     else:
         lines.append("not asked under encryption: only linear models can be, today")
     if profile := read_watch_profile(service.bundle):
@@ -76,11 +78,16 @@ def _play(
         with Client(url, token) as client:
             caught = attack_live(project, client, service)
         evidence.append(try_the_watch(project, profile, caught))
+        lines.append(evidence[-1].title)
     else:
-        lines.append(
-            "no watch: too few held-out rows to tell it what normal ones look like; budgets alone bound copying"
-        )
-    return evidence, [*lines, *(item.title for item in evidence)]
+        lines.append("no watch: too few held-out rows to tell it what normal is; budgets alone bound copying")
+    return evidence, lines
+
+
+def _shown(asked: Evidence) -> str:
+    """The first bytes of the first query, and how many there were."""
+    first = bytes.fromhex(asked.context["first_bytes"])[:_SHOWN_BYTES]
+    return f"{first.hex(' ')} … ({asked.figures['query_bytes'].value:,.0f} bytes)"
 
 
 def _ask_clear(project: Project, service: Service, url: str) -> str:

@@ -40,8 +40,8 @@ def reason_out(name: str, values: Any) -> str:
 
 def test_kinds_are_told_by_the_values() -> None:
     assert feature("a", RNG.random(ROWS)).feature.kind == "real"
-    assert feature("a", RNG.integers(0, 9, ROWS)).feature.kind == "integer"
-    assert feature("a", RNG.integers(0, 9, ROWS).astype(float)).feature.kind == "integer"
+    assert feature("a", RNG.integers(0, 90, ROWS)).feature.kind == "integer"
+    assert feature("a", RNG.integers(0, 90, ROWS).astype(float)).feature.kind == "integer"
     assert feature("a", [True, False] * (ROWS // 2)).feature.categories == ("False", "True")
     assert feature("a", ["red", "blue", "red"] * (ROWS // 3)).feature.categories == ("blue", "red")
     assert feature("a", pd.Categorical(["b", "a"] * (ROWS // 2))).feature.categories == ("a", "b")
@@ -118,7 +118,15 @@ def test_many_different_texts_are_no_category() -> None:
 
 
 def test_codes_with_an_identifiers_name_and_few_values_stay() -> None:
-    assert feature("admission_type_id", RNG.integers(1, 9, ROWS)).feature.kind == "integer"
+    assert feature("admission_type_id", RNG.integers(1, 9, ROWS)).feature.kind == "category"
+
+
+def test_a_few_whole_numbers_among_many_rows_are_taken_for_codes_and_it_is_said() -> None:
+    found = feature("a", [0, 1, 2] * (ROWS // 3))
+    assert found.feature.categories == ("0", "1", "2")
+    assert "taken for codes" in found.reason
+    few_rows = pd.DataFrame({"a": [0, 1] * 10, "y": ["p", "q"] * 10})
+    assert inspect_table(few_rows, target="y").features[0].feature.kind == "integer"
 
 
 class TestRelations:

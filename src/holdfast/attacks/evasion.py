@@ -149,6 +149,7 @@ def _result(
     robust, right = correct & ~evaded, int(correct.sum())
     return EvasionResult(
         threat=threat,
+        unmoved=threat.too_coarse(data.schema),
         from_class=from_class,
         exact=exact,
         rows=rows,

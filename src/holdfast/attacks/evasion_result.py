@@ -34,6 +34,7 @@ class EvasionResult:
 
     Args:
         threat: what was allowed.
+        unmoved: changeable whole numbers that stayed as they are, because one step is more than the budget.
         from_class: the only class attacked, or None for all.
         exact: whether nothing within the threat was missed, so that the figures are of the model and not of the attack.
         rows: (n,) positions of the attacked rows in the data.
@@ -49,6 +50,7 @@ class EvasionResult:
     """
 
     threat: FeasibleChange
+    unmoved: tuple[str, ...]
     from_class: str | None
     exact: bool
     rows: Labels
@@ -110,7 +112,8 @@ def security_curve(correct: npt.NDArray[np.bool_], distance: Matrix, budget: flo
 
 def _title(result: EvasionResult) -> str:
     share = f"{result.robust_accuracy.value:.1%}"
-    within = f"when every changeable feature may move by {result.threat.budget:.3g} of its range"
+    but = f", but for {len(result.unmoved)} whole numbers too coarse to move" if result.unmoved else ""
+    within = f"when every changeable feature may move by {result.threat.budget:.3g} of its range{but}"
     if result.exact:
         return f"{share} of rows are answered rightly and stay so {within}"
     return f"At most {share} of rows are answered rightly and stay so {within}"
@@ -144,6 +147,11 @@ def _caveats(result: EvasionResult) -> tuple[str, ...]:
         caveats.append("Flips that would need a score to change by less than rounding are counted as robust.")
     else:
         caveats.append("The search may miss flips that exist, so the true robust accuracy may be lower.")
+    if result.unmoved:
+        caveats.append(
+            f"{len(result.unmoved)} changeable whole numbers stayed as they are, because one step is more than the "
+            f"budget: {', '.join(result.unmoved[:10])}. Declare codes as categories, or allow a larger budget."
+        )
     if result.threat.max_category_changes:
         caveats.append("A distance counts numeric features only; a flip by categories alone has distance 0.")
     return tuple(caveats)

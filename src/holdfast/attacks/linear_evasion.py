@@ -9,7 +9,12 @@ weights, by which a solved margin has to be passed so that rounding cannot undo 
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -174,15 +179,30 @@ class _Problem:
         return np.array(rows).reshape(-1, len(unit) + 1), np.array(limits)
 
 
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep a solver's remarks off stdout: HiGHS writes some from C++ whatever it is told, a line for each solution."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 def _minimise_last(A: Matrix, b: Matrix, low: Matrix, high: Matrix, whole: Any) -> tuple[Matrix | None, bool]:
     """The point of A v <= b, low <= v <= high with the least last entry; None and whether the solver gave up."""
-    answer = milp(
-        np.append(np.zeros(len(low) - 1), 1.0),
-        constraints=LinearConstraint(A, -np.inf, b),
-        bounds=Bounds(low, high),
-        integrality=whole,
-        options={"time_limit": _TIME_LIMIT_S},
-    )
+    with _silent():
+        answer = milp(
+            np.append(np.zeros(len(low) - 1), 1.0),
+            constraints=LinearConstraint(A, -np.inf, b),
+            bounds=Bounds(low, high),
+            integrality=whole,
+            options={"time_limit": _TIME_LIMIT_S},
+        )
     if answer.x is None or answer.status != 0:
         return None, answer.status != _INFEASIBLE
     return np.asarray(answer.x, dtype=np.float64), False

@@ -47,6 +47,14 @@ class FeasibleChange:
         """The threat as JSON."""
         return {"budget": self.budget, "max_category_changes": self.max_category_changes}
 
+    def too_coarse(self, schema: Schema) -> tuple[str, ...]:
+        """The changeable whole numbers that cannot move at all, because one step is more than the budget."""
+        return tuple(
+            feature.name
+            for feature in schema.features
+            if feature.kind == "integer" and feature.mutability != "fixed" and self.budget * feature.width < 1
+        )
+
     def box(self, X: Matrix, schema: Schema) -> Box:
         """The values that each feature of each row could take; rows must keep to the schema."""
         low, high = X.copy(), X.copy()

@@ -65,7 +65,9 @@ class DataChecks:
             kind=KIND,
             subject=self.dataset,
             subject_kind="dataset",
-            title=f"Data checks: {counts['serious']} serious findings, {counts['warning']} warnings",
+            title=(
+                f"Data checks: {_count(counts['serious'], 'serious finding')}, {_count(counts['warning'], 'warning')}"
+            ),
             figures=self.figures,
             samples={name: np.round(column, 4).tolist() for name, column in self.samples.items()},
             context={
@@ -161,3 +163,7 @@ class _Steps:
 
     def folds(self, _done: int, _total: int) -> None:
         self.advance()
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -26,6 +26,8 @@ MAX_GUESSED_CLASSES: Final = 30
 
 _MOST_DIFFERENT: Final = 0.5
 _SIGNIFICANT_DIGITS: Final = 2
+_MOST_CODES: Final = 12
+_MANY_ROWS: Final = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +144,10 @@ def _guess(column: pd.Series[Any]) -> FeatureGuess | ExcludedColumn:
         reasons.append("by its name, nobody can change it")
     shared: dict[str, Any] = {"name": name, "nullable": nullable, "range_source": "data"}
     shared["mutability"] = "fixed" if fixed else "free"
-    if values.dtype.kind in "iuf":
+    codes = _few_codes(values)
+    if codes:
+        reasons.append(f"only {codes} different whole numbers, taken for codes: say integer and a range if it counts")
+    if values.dtype.kind in "iuf" and not codes:
         kind, low, high = _range(values)
         feature = Feature(kind=kind, low=low, high=high, **shared)
     else:
@@ -198,6 +203,14 @@ def _why_no_category(values: pd.Series[Any], different: int) -> str:
     if max(len(str(value)) for value in values.unique()) > limits.MAX_NAME_CHARS:
         return f"has texts of more than {limits.MAX_NAME_CHARS} characters: free text"
     return ""
+
+
+def _few_codes(values: pd.Series[Any]) -> int:
+    """How many different whole numbers a column has, where so few among so many rows read like codes; else 0."""
+    if values.dtype.kind not in "iuf" or _has_fractions(values) or len(values) < _MANY_ROWS:
+        return 0
+    different = int(values.nunique())
+    return different if different <= _MOST_CODES else 0
 
 
 def _has_fractions(values: pd.Series[Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -44,7 +45,8 @@ _FEATURES: Final = """
 
 _SETTINGS: Final = """
 [train]
-method = "private"      # or a scikit-learn classifier, such as "sklearn.ensemble.GradientBoostingClassifier"
+method = "private"      # or a scikit-learn classifier, such as "sklearn.ensemble.GradientBoostingClassifier",
+                        # with its settings in: params = {{ n_estimators = 50 }}
 epsilon = 3.0           # the guarantee of this training; smaller is stronger
 delta = 1e-5            # below one in the number of records
 
@@ -76,6 +78,14 @@ unusual_use = "block"   # or "alert": what happens to a client whom the watch fl
 [policy]                # what a model has to show before it is served
 """
 
+_DEMANDS: Final = {
+    "max_epsilon": "take it out where the training is not private",
+    "min_accuracy": "more than always naming the commonest class",
+    "min_robust_accuracy": "under the attack of [attack]",
+    "max_membership_advantage": "0 is guessing, 1 is certainty",
+    "require": "evidence that has to be there, whatever it says",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
@@ -99,14 +109,7 @@ class Template:
     evasion_budget: float = 0.05
     intended_use: str = ""
     not_for: str = ""
-    policy: Mapping[str, object] = field(
-        default_factory=lambda: {
-            "max_epsilon": 8.0,
-            "max_membership_advantage": 0.2,
-            "min_robust_accuracy": 0.5,
-            "require": ["data-checks", "utility", "extraction"],
-        }
-    )
+    policy: Mapping[str, object] = field(default_factory=dict)
 
 
 def write_project(table: Path, *, target: str, config: Path) -> TableGuess:
@@ -125,6 +128,13 @@ def write_project(table: Path, *, target: str, config: Path) -> TableGuess:
         facts=f"{guess.rows} rows; classes: {counts}",
         reasons={item.feature.name: item.reason for item in guess.features},
         excluded=guess.excluded,
+        policy={
+            "max_epsilon": 8.0,
+            "min_accuracy": _above(max(guess.class_counts) / guess.rows),
+            "min_robust_accuracy": 0.5,
+            "max_membership_advantage": 0.2,
+            "require": ["data-checks", "utility", "extraction"],
+        },
     )
     write_template(template, config)
     return guess
@@ -172,11 +182,21 @@ def render(template: Template, config: Path) -> str:
             intended_use=_quote(template.intended_use),
             not_for=_quote(template.not_for),
         ),
-        *(f"{name} = {_quote(value)}\n" for name, value in template.policy.items()),
+        *(_demand(name, value) for name, value in template.policy.items()),
     ]
     text = "".join(parts)
     parse_config(tomllib.loads(text), path=config)
     return text
+
+
+def _above(share: float) -> float:
+    """The next hundredth above a share."""
+    return min(math.floor(share * 100 + 1) / 100, 1.0)
+
+
+def _demand(name: str, value: object) -> str:
+    comment = _DEMANDS.get(name, "")
+    return f"{f'{name} = {_quote(value)}':<38}  {f'# {comment}' if comment else ''}".rstrip() + "\n"
 
 
 def _relations(schema: Schema) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 Prints one JSON line for each figure: {"bench", "case", "ours", "peer", "peer_name", "ratio", "unit"}; the ratio is ours
 over peer for accuracies and peer over ours for times, so above 1 is better for us. Accuracies are means over five
-80/20 splits, stratified by class, and several trainings on each; delta is 1e-5. Tumour: 569 records, 30 features, 2
+splits of about 80/20 and several trainings on each; delta is 1e-5. Tumour: 569 records, 30 features, 2
 classes. Digits: 1,797 records, 64 features, 10 classes. Both ship inside scikit-learn; the ranges are public.
 
 diffprivlib 0.6.6 does not run with current scikit-learn, so it is installed into a throw-away environment (half a

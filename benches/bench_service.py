@@ -128,10 +128,11 @@ def bench_watch(profile: WatchProfile, fresh: Dataset) -> None:
     watch = Watch(profile, schema=fresh.schema)
     tell("watch, 1 row, median", median_ms(lambda i: watch.observe("a", fresh.X[i : i + 1])), "ms")
     rng = np.random.default_rng(0)
-    trial = try_watch(profile, clean=fresh, attack=synthetic_rows(fresh.schema, 2_000, rng), rng=rng)
+    trial = try_watch(profile, clean=fresh, attack={"uniform": synthetic_rows(fresh.schema, 2_000, rng)}, rng=rng)
+    until = trial.queries_until_flagged["uniform"]
     tell("normal clients flagged, of 200", trial.flagged, "clients")
-    tell("attackers flagged, of 20", sum(rows > 0 for rows in trial.queries_until_flagged), "clients")
-    tell("queries until an attacker is flagged, worst of 20", max(trial.queries_until_flagged), "queries")
+    tell("attackers flagged, of 20", sum(rows > 0 for rows in until), "clients")
+    tell("queries until an attacker is flagged, worst of 20", max(until), "queries")
 
 
 def median_ms(act: Callable[[int], object]) -> float:

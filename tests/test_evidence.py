@@ -86,6 +86,14 @@ def test_what_is_not_finite_json_has_no_canonical_form(value: object) -> None:
         canonical_json(value)
 
 
+def test_what_is_nested_too_deeply_has_no_canonical_form() -> None:
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(UsageError, match="finite numbers"):
+        canonical_json(value)
+
+
 def test_a_digest_is_sha_256() -> None:
     assert digest_bytes(b"abc") == "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
@@ -96,6 +104,17 @@ class TestFigure:
         for field in ("value", "low", "high", "confidence"):
             with pytest.raises(UsageError, match="finite"):
                 Figure(**{"value": 0.5, "low": 0.0, "high": 1.0, field: bad})
+
+    @pytest.mark.parametrize("bad", [True, False, "0.5", 10**400, 1 << 20_000, [0.5], 1j], ids=type)
+    def test_every_number_of_it_is_a_number_that_a_float_can_hold(self, bad: Any) -> None:
+        for field in ("value", "low", "high", "confidence"):
+            with pytest.raises(UsageError, match="finite numbers"):
+                Figure(**{"value": 0.5, "low": 0.0, "high": 1.0, field: bad})
+
+    @pytest.mark.parametrize("bad", [0, 1, -0.1, 1.5, 95])
+    def test_a_confidence_lies_between_0_and_1(self, bad: float) -> None:
+        with pytest.raises(UsageError, match="above 0 and below 1"):
+            Figure(value=0.5, low=0.4, high=0.6, confidence=bad)
 
     def test_an_interval_has_two_ends_and_holds_its_value(self) -> None:
         for field in ("low", "high"):
@@ -123,7 +142,14 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "a figure that is a text": {"figures": {"a": {"value": "0.5"}}},
     "a figure with a bound that is none": {"figures": {"a": {"value": 0.5, "bound": "sure"}}},
     "a figure outside its interval": {"figures": {"a": {"value": 0.5, "low": 0.6, "high": 0.7}}},
+    "a figure of true": {"figures": {"a": {"value": True}}},
+    "a figure that no float can hold": {"figures": {"a": {"value": 10**400}}},
     "samples of texts": {"samples": {"a": ["one"]}},
+    "samples of numbers in texts": {"samples": {"a": ["1.5"]}},
+    "samples as a text": {"samples": {"a": "123"}},
+    "samples of true": {"samples": {"a": [True]}},
+    "samples that no float can hold": {"samples": {"a": [10**400]}},
+    "samples that are no column": {"samples": {"a": 5}},
     "samples of different lengths": {"samples": {"a": [1], "b": []}},
     "references as a text": {"references": "AML.T0015"},
     "caveats that are numbers": {"caveats": [1]},
@@ -145,6 +171,8 @@ class TestRefused:
             make(samples={"a": [1.0], "b": [1.0, 2.0]})
         with pytest.raises(UsageError, match="'a' of evidence must be finite"):
             make(samples={"a": [math.nan]})
+        with pytest.raises(UsageError, match="'a' of evidence must be finite"):
+            make(samples={"a": [10**400]})
 
     @pytest.mark.parametrize("change", DOCUMENTS.values(), ids=list(DOCUMENTS))
     def test_malformed_documents(self, change: dict[str, Any]) -> None:

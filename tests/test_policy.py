@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from holdfast.errors import ConfigError
 from holdfast.evidence import Evidence, Figure, digest_bytes
-from holdfast.policy import THRESHOLDS, Policy, judge
+from holdfast.policy import REQUIRABLE, THRESHOLDS, Policy, judge
 
 MODEL, OTHER, DATA = (digest_bytes(name) for name in (b"model", b"other", b"data"))
 
@@ -76,6 +77,17 @@ def test_required_kinds_must_be_there_about_this_model_or_about_data() -> None:
         assert "no evidence" in {finding.outcome for finding in verdict.findings}
 
 
+@pytest.mark.parametrize("kind", [*REQUIRABLE, "card"])
+def test_evidence_does_not_choose_itself_what_it_is_about(kind: str) -> None:
+    """What says that it is about data is bound to no model, so only the kinds that are about data may say so."""
+    policy = Policy(limits={}, require=(kind,))
+    about_data, about_model = item(kind, "x", 1, subject=DATA), item(kind, "x", 1, subject=MODEL)
+    assert judge(policy, [about_data], model_digest=MODEL).met == (kind == "data-checks")
+    assert judge(policy, [about_model], model_digest=MODEL).met == (kind != "data-checks")
+    of_this_name = replace(about_data, subject=MODEL)
+    assert judge(policy, [of_this_name], model_digest=MODEL).met == (kind == "data-checks")
+
+
 def test_one_demand_not_met_is_enough_to_fail() -> None:
     policy = Policy(limits={"max_epsilon": 3, "min_accuracy": 0.9}, require=("evasion",))
     good = [meeting("max_epsilon", 1), meeting("min_accuracy", 0.95), item("evasion", "robust_accuracy", 0.1)]
@@ -100,7 +112,16 @@ def test_an_interval_on_both_sides_of_the_limit_is_said_to_be_uncertain(
     assert "robust accuracy is 0.92, at least 0.9 is demanded" in finding.reason
 
 
-@given(st.dictionaries(st.sampled_from(list(THRESHOLDS)), st.floats(0, 100)), st.lists(st.text(max_size=5), max_size=3))
+def test_a_kind_that_cannot_be_required_is_answered_with_those_that_can() -> None:
+    with pytest.raises(ConfigError) as refused:
+        Policy.from_table({"require": ["service-watch"]})
+    assert all(kind in refused.value.hint for kind in REQUIRABLE)
+
+
+@given(
+    st.dictionaries(st.sampled_from(list(THRESHOLDS)), st.floats(0, 100)),
+    st.lists(st.sampled_from(REQUIRABLE), max_size=3),
+)
 def test_a_policy_is_read_back_as_it_was_written(limits: dict[str, float], require: list[str]) -> None:
     policy = Policy(limits=limits, require=tuple(require))
     assert Policy.from_table(policy.to_table()) == policy
@@ -111,16 +132,25 @@ WRONG: tuple[tuple[dict[str, Any], str], ...] = (
     ({"max_epsilon": "3"}, "max_epsilon must be a number, got '3'"),
     ({"max_epsilon": True}, "max_epsilon must be a number, got True"),
     ({"max_epsilon": None}, "max_epsilon must be a number"),
-    ({"max_epsilon": float("nan")}, "NaN, which nothing meets"),
+    ({"max_epsilon": float("nan")}, "max_epsilon must be a finite number"),
+    ({"max_epsilon": float("inf")}, "max_epsilon must be a finite number"),
+    ({"min_accuracy": float("-inf")}, "min_accuracy must be a finite number"),
+    ({"max_epsilon": 10**400}, "max_epsilon must be a finite number"),
+    ({"max_epsilon": 1 << 20_000}, "max_epsilon must be a finite number"),
     ({"require": "evasion"}, "require must be a list"),
     ({"require": [1]}, "require must be a list"),
+    ({"require": ["data-checks", "private-inference"]}, "names 'private-inference', which no sealed model can have"),
+    ({"require": ["service-watch"]}, "names 'service-watch'"),
+    ({"require": ["evason"]}, "names 'evason'"),
+    ({"require": ["x" * 10_000]}, "names 'x+, which"),
 )
 
 
 @pytest.mark.parametrize(("table", "message"), WRONG)
 def test_a_policy_that_says_nothing_sensible_is_refused(table: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as refused:
         Policy.from_table(table)
+    assert len(str(refused.value)) < 300
 
 
 def test_a_policy_cannot_be_changed_once_made() -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, TypeGuard, get_args
 
 from holdfast.errors import UsageError, WireError
 
@@ -26,13 +27,23 @@ def canonical_json(value: object) -> bytes:
     """The one byte string of a JSON value: sorted keys, no spaces, UTF-8, no NaN or infinity.
 
     Raises:
-        UsageError: a number is not finite, or a value is not JSON.
+        UsageError: a number is not finite, a value is not JSON, or is nested too deeply to be written.
     """
     try:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return text.encode()
-    except (ValueError, TypeError) as error:  # UnicodeEncodeError, of a lone surrogate, is a ValueError
+    except (ValueError, TypeError, RecursionError) as error:  # UnicodeEncodeError, of a lone surrogate, is a ValueError
         raise UsageError(f"expected a JSON value of finite numbers and text, got one that is not: {error}") from None
+
+
+def is_finite_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a number that a float can hold: not a truth value, NaN, an infinity or a vast integer."""
+    # Compared and not converted: an integer may be too large to become a float, and NaN compares false.
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and -sys.float_info.max <= value <= sys.float_info.max
+    )
 
 
 def digest_bytes(data: bytes) -> str:
@@ -44,7 +55,7 @@ def digest_bytes(data: bytes) -> str:
 class Figure:
     """One measured number with what is known of its error.
 
-    `low` and `high` enclose the truth with probability `confidence` (two-sided), where they are given.
+    `low` and `high` enclose the truth with probability `confidence` (two-sided, between 0 and 1), where they are given.
     `unit` is "" for a pure number, else a short name ("rows", "ms", "queries").
     """
 
@@ -56,10 +67,11 @@ class Figure:
     bound: Bound = "estimate"
 
     def __post_init__(self) -> None:
-        """Refuse numbers that are not finite and intervals that do not enclose their value."""
-        for number in (self.value, self.low, self.high, self.confidence):
-            if number is not None and not math.isfinite(number):
-                raise UsageError(f"a figure must be finite, got {number}")
+        """Refuse what is no finite number, and intervals that do not enclose their value."""
+        if not all(is_finite_number(n) for n in (self.value, self.low, self.high, self.confidence) if n is not None):
+            raise UsageError("a figure's value, interval and confidence must be finite numbers")
+        if self.confidence is not None and not 0 < self.confidence < 1:
+            raise UsageError(f"a figure's confidence must be above 0 and below 1, got {self.confidence}")
         if self.bound not in get_args(Bound):
             raise UsageError(f"a figure's bound is one of {', '.join(get_args(Bound))}, got {self.bound!r}")
         if (self.low is None) != (self.high is None):
@@ -116,10 +128,7 @@ class Evidence:
         if len({len(column) for column in self.samples.values()}) > 1:
             raise UsageError("the per-sample columns of evidence must have one length")
         object.__setattr__(self, "figures", MappingProxyType(dict(self.figures)))
-        samples = {name: tuple(map(float, column)) for name, column in self.samples.items()}
-        for name, column in samples.items():
-            if not all(map(math.isfinite, column)):
-                raise UsageError(f"the per-sample column {name!r} of evidence must be finite")
+        samples = {name: _numbers(name, column) for name, column in self.samples.items()}
         object.__setattr__(self, "samples", MappingProxyType(samples))
         object.__setattr__(self, "context", MappingProxyType(dict(self.context)))
 
@@ -170,6 +179,17 @@ class Evidence:
             raise WireError(f"evidence is malformed: {error}") from None
 
 
+def _numbers(name: str, column: Sequence[float]) -> tuple[float, ...]:
+    """A column of samples as floats, from numbers of Python or NumPy."""
+    try:
+        numbers = tuple(map(float, column))
+    except (TypeError, ValueError, OverflowError):
+        numbers = (math.nan,)
+    if not all(map(math.isfinite, numbers)):
+        raise UsageError(f"the per-sample column {name!r} of evidence must be finite")
+    return numbers
+
+
 _FIELDS: Final = MappingProxyType(
     {
         "format": str,
@@ -196,6 +216,9 @@ def _check_fields(document: Mapping[str, Any]) -> None:
     for name in ("references", "caveats"):
         if not all(isinstance(text, str) for text in document[name]):
             raise WireError(f"evidence needs its {name} as strings")
+    for column in document["samples"].values():
+        if not isinstance(column, list) or not all(map(is_finite_number, column)):
+            raise WireError("evidence needs its samples as lists of finite numbers")
 
 
 def find(evidence: Iterable[Evidence], kind: str, *, subject: str | None = None) -> Evidence | None:

@@ -83,6 +83,12 @@ MAX_KEYS: Final = 256
 """Public keys that the service keeps in all; a prepared key takes about 1.2 MB of memory."""
 MAX_REQUESTS_AT_ONCE: Final = 256
 """Requests in progress; each may hold a body of `MAX_REQUEST_BYTES` in memory, few do."""
+MAX_REQUESTS_PER_CLIENT: Final = 4
+"""Requests of one client in progress; no client can take the places of all others."""
+MAX_BODIES_PARSED_AT_ONCE: Final = 2
+"""JSON bodies turned into rows at the same time; one of `MAX_REQUEST_BYTES` takes about 200 MB meanwhile."""
+MAX_REQUEST_LISTS: Final = 100_000
+"""Lists and objects in the JSON of one request; 10,000 nested rows fit, and so do tensors of 10,000 features."""
 MAX_CONNECTIONS: Final = 1_024
 """Open connections, idle ones included."""
 REQUEST_BODY_TIMEOUT_S: Final = 30

@@ -6,14 +6,13 @@ threshold, the finding says so, because a larger test would be needed to be sure
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from holdfast.errors import ConfigError
-from holdfast.evidence import Evidence, Figure, find
+from holdfast.evidence import Evidence, Figure, find, is_finite_number
 
 Outcome = Literal["met", "not met", "no evidence"]
 
@@ -38,6 +37,20 @@ THRESHOLDS: Final[Mapping[str, Threshold]] = MappingProxyType(
 )
 """Every threshold that a policy can set, by the name it has in holdfast.toml."""
 
+ABOUT_DATA: Final = frozenset({"data-checks"})
+"""The kinds of evidence that are about a data set; every other kind counts only if it is about the judged model."""
+
+REQUIRABLE: Final = (
+    "data-checks",
+    "utility",
+    "privacy-guarantee",
+    "membership-inference",
+    "evasion",
+    "extraction",
+    "hardening",
+)
+"""The kinds that a holdfast.toml can require: those that are there when a model is sealed and judged."""
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -45,21 +58,22 @@ class Policy:
 
     Args:
         limits: threshold name (a key of `THRESHOLDS`) to number.
-        require: kinds of evidence that must be there, whatever they say.
+        require: kinds of evidence that must be there, whatever they say; your own kinds are possible here, where a
+            holdfast.toml can name only those in `REQUIRABLE`.
     """
 
     limits: Mapping[str, float]
     require: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse names that no threshold has, and limits that are not numbers."""
+        """Refuse names that no threshold has, and limits that are not finite numbers."""
         for name, limit in self.limits.items():
             if name not in THRESHOLDS:
                 raise ConfigError(f"the policy knows {', '.join(THRESHOLDS)} and require; it does not know {name!r}")
             if isinstance(limit, bool) or not isinstance(limit, int | float):
                 raise ConfigError(f"the policy's {name} must be a number, got {limit!r}")
-            if math.isnan(limit):
-                raise ConfigError(f"the policy's {name} must be a number, got NaN, which nothing meets")
+            if not is_finite_number(limit):
+                raise ConfigError(f"the policy's {name} must be a finite number: any other demands nothing, or all")
         object.__setattr__(self, "limits", MappingProxyType(dict(self.limits)))
 
     @classmethod
@@ -67,11 +81,16 @@ class Policy:
         """The policy of a `[policy]` table.
 
         Raises:
-            ConfigError: a name or a value that a policy cannot have.
+            ConfigError: a name or a value that a policy cannot have, or a kind of evidence that is never there.
         """
         require = table.get("require", [])
         if not isinstance(require, list) or not all(isinstance(kind, str) for kind in require):
             raise ConfigError(f"the policy's require must be a list of kinds of evidence, got {require!r}")
+        if unknown := [kind for kind in require if kind not in REQUIRABLE]:
+            raise ConfigError(
+                f"the policy's require names {unknown[0]!r:.80}, which no sealed model can have",
+                hint=f"what can be required: {', '.join(REQUIRABLE)}",
+            )
         limits = {name: value for name, value in table.items() if name != "require"}
         return cls(limits=limits, require=tuple(require))
 
@@ -109,18 +128,24 @@ class Verdict:
 def judge(policy: Policy, evidence: Iterable[Evidence], *, model_digest: str) -> Verdict:
     """Judge the evidence about one model.
 
-    Evidence about another model does not count, nor does a figure about a model that calls itself one about data.
-    Of several measurements of one kind the worst counts. Missing evidence is a demand not met, never a pass.
+    Only evidence that `counts` is judged. Of several measurements of one kind the worst counts. Missing evidence is a
+    demand not met, never a pass.
     """
-    of_models = {threshold.kind for threshold in THRESHOLDS.values()}
-    about = [
-        item
-        for item in evidence
-        if (item.kind not in of_models if item.subject_kind == "dataset" else item.subject == model_digest)
-    ]
+    about = [item for item in evidence if counts(item, model_digest=model_digest)]
     findings = [_judge_threshold(name, limit, about) for name, limit in policy.limits.items()]
     findings += [_judge_presence(kind, about) for kind in policy.require]
     return Verdict(subject=model_digest, findings=tuple(findings))
+
+
+def counts(item: Evidence, *, model_digest: str) -> bool:
+    """Whether evidence says something of a model: it is about this very model, or of a kind that is about data.
+
+    The kind decides, and not what the evidence calls itself. That data is the data of this model is not judged here:
+    whoever signed both says so.
+    """
+    if item.kind in ABOUT_DATA:
+        return item.subject_kind == "dataset"
+    return item.subject_kind == "model" and item.subject == model_digest
 
 
 def _judge_presence(kind: str, about: list[Evidence]) -> Finding:

@@ -51,7 +51,7 @@ def test_the_scores_are_those_of_the_algorithm_written_as_a_loop() -> None:
 
     # Carlini et al. 2022, algorithm 1 (online), with a variance shared by all records on either side
     rng = np.random.default_rng(5)
-    inside = shadow_split(len(pool), 10, share=0.5, rng=rng)
+    inside = shadow_split(pool.y, 10, share=0.5, rng=rng)
     shadows = [logistic(pool.take(inside[s]), seed=int(rng.integers(2**31))) for s in range(10)]
 
     def phi(model: Model, i: int) -> float:
@@ -79,7 +79,7 @@ def test_the_scores_are_those_of_the_algorithm_written_as_a_loop() -> None:
 
 def test_with_many_shadows_each_record_has_a_variance_of_its_own() -> None:
     rng = np.random.default_rng(2)
-    inside = shadow_split(3, 128, share=0.5, rng=rng)
+    inside = shadow_split(np.array([0, 0, 0]), 128, share=0.5, rng=rng)
     shadows = rng.standard_normal((128, 3)) * [1.0, 5.0, 0.2] + inside * 0.5
     target = np.array([0.3, 1.0, 0.1])
     for i, score in enumerate(likelihood_ratios(target, shadows, inside)):
@@ -92,9 +92,25 @@ def test_with_many_shadows_each_record_has_a_variance_of_its_own() -> None:
 
 @pytest.mark.parametrize(("share", "count"), [(0.5, 16), (0.8, 24), (0.05, 8), (0.4, 13)])
 def test_every_record_is_in_as_many_shadows_as_every_other(share: float, count: int) -> None:
-    inside = shadow_split(50, 32, share=share, rng=np.random.default_rng(0))
+    inside = shadow_split(np.arange(50) % 3, 32, share=share, rng=np.random.default_rng(0))
     assert (inside.sum(axis=0) == count).all()
     assert len({row.tobytes() for row in inside}) == 32
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
+@pytest.mark.parametrize("rare", [2, 3, 5])
+def test_every_shadow_has_a_record_of_every_class_however_rare(share: float, rare: int) -> None:
+    y = np.repeat([0, 1], [100, rare])
+    for seed in range(20):
+        inside = shadow_split(y, 9, share=share, rng=np.random.default_rng(seed))
+        assert inside[:, y == 1].any(axis=1).all()
+        assert (inside.sum(axis=0) >= 2).all()
+        assert (inside.sum(axis=0) <= 7).all()
+
+
+def test_a_class_with_one_record_is_refused_before_a_shadow_is_trained() -> None:
+    with pytest.raises(DataError, match="2 or more records of each class"):
+        shadow_split(np.array([0, 0, 0, 1]), 8, share=0.5, rng=np.random.default_rng(0))
 
 
 def test_a_model_that_remembers_its_rows_gives_them_all_away() -> None:
@@ -144,7 +160,7 @@ def test_records_of_which_neither_side_was_trained_on_show_no_advantage_on_avera
     for seed in range(12):
         data = noise_data(160, np.random.default_rng(seed))
         trained_on, rest = data.split(test_fraction=0.5, seed=seed)
-        first, second = rest.split(test_fraction=0.5, seed=seed)
+        first, second = rest.split(test_fraction=0.5, seed=seed + 100)
         result = membership_inference(
             logistic(trained_on, seed=0),
             members=first,

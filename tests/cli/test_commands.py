@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,9 +18,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
-from holdfast.cli.terminal import EXIT_CODES, exit_code
+from holdfast.cli.service import _anchor, _audit_key
+from holdfast.cli.terminal import DEFECT, EXIT_CODES, TerminalReporter, exit_code
 from holdfast.errors import HoldfastError, IntegrityError, PolicyError, SystemFault
+from holdfast.serving import AuditLog, Store
 
 from .conftest import HOLDFAST, Demo, Said, holdfast
 
@@ -307,8 +314,12 @@ def test_serve_ask_audit_and_stop(copied: Callable[[], Demo]) -> None:
     gone.one_error()
     audit = holdfast("audit", cwd=demo.folder)
     assert audit.code == 0
-    assert re.search(r"^\d+ entries, none edited", audit.out)
+    assert re.search(r"^\d+ entries, each chained .* with the key beside the database", audit.out)
+    assert "--signer and --noted would show it" in audit.out
     assert token not in audit.out
+    with_key = holdfast("audit", "--signer", "service.db.audit.pub", cwd=demo.folder)
+    assert with_key.code == 0
+    assert "with the key service.db.audit.pub" in with_key.out
 
 
 def test_asking_without_a_token_says_how_to_get_one(demo: Demo) -> None:
@@ -340,6 +351,66 @@ def test_an_audit_log_that_was_edited_is_told(copied: Callable[[], Demo]) -> Non
     said = holdfast("audit", cwd=demo.folder)
     assert said.code == 3
     said.one_error()
+
+
+def written_log(folder: Path, *, clients: tuple[str, ...]) -> str:
+    """A log with an entry for each client, as `holdfast serve` writes it; returns what is to be noted of it."""
+    path = folder / "service.db"
+    with Store(path) as store:
+        log = AuditLog(store, key=_audit_key(store, path), anchor=_anchor(path))
+        for client in clients:
+            log.append(client=client, action="infer", model="sha256:0", rows=1, outcome="ok", latency_us=1)
+        head = log.head
+        log.close()
+    return f"{head.number}:{head.hash}"
+
+
+def test_a_log_replaced_together_with_its_key_is_found_by_the_entry_noted_and_by_the_true_key(tmp_path: Path) -> None:
+    """Who can write the folder needs to read no key: a new log under a new key looks well from within."""
+    noted = written_log(tmp_path, clients=("mallory", "mallory"))
+    shutil.copy(tmp_path / "service.db.audit.pub", tmp_path / "true.pub")
+    assert f"note this elsewhere: {noted}" in holdfast("audit", cwd=tmp_path).out
+    kept = written_log(tmp_path, clients=("ward 7",))
+    assert kept != noted
+    grown = holdfast("audit", "--noted", noted, "--signer", "true.pub", cwd=tmp_path)
+    assert grown.code == 0
+    assert "entry 2 is the one noted" in grown.out
+    for path in tmp_path.glob("service.db*"):
+        path.unlink()
+    written_log(tmp_path, clients=("alice", "alice", "alice"))
+    assert holdfast("audit", cwd=tmp_path).code == 0  # as the docs say
+    rewritten = holdfast("audit", "--noted", noted, cwd=tmp_path)
+    assert rewritten.code == 3
+    assert "does not contain the entry 2 that was noted" in rewritten.one_error()
+    forged = holdfast("audit", "--signer", "true.pub", cwd=tmp_path)
+    assert forged.code == 3
+    assert "is not signed by" in forged.one_error()
+
+
+@pytest.mark.parametrize("noted", ["", "2", "2:", ":" + "0" * 64, "0:" + "0" * 64, "x:" + "0" * 64, "2:" + "0" * 63])
+def test_what_cannot_have_been_noted_is_bad_input(tmp_path: Path, noted: str) -> None:
+    written_log(tmp_path, clients=("ward 7",))
+    said = holdfast("audit", "--noted", noted, cwd=tmp_path)
+    assert said.code == 2
+    assert "NUMBER:HASH" in said.one_error()
+
+
+@pytest.mark.parametrize("gone", [("audit.key",), ("audit.key", "anchor"), ("audit.key", "audit.pub")])
+def test_the_key_of_a_log_is_not_made_anew(tmp_path: Path, gone: tuple[str, ...]) -> None:
+    written_log(tmp_path, clients=("ward 7",))
+    for name in gone:
+        (tmp_path / f"service.db.{name}").unlink()
+    with pytest.raises(IntegrityError, match="the key that signs this audit log"):
+        written_log(tmp_path, clients=("ward 7",))
+    assert not (tmp_path / "service.db.audit.key").exists()
+
+
+def test_the_key_of_a_log_that_was_emptied_is_not_made_anew(tmp_path: Path) -> None:
+    written_log(tmp_path, clients=("ward 7",))
+    for name in ("service.db", "service.db.audit.key"):
+        (tmp_path / name).unlink()
+    with pytest.raises(IntegrityError, match="the key that signs this audit log"):
+        written_log(tmp_path, clients=("ward 7",))
 
 
 # How it looks
@@ -391,3 +462,85 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
     assert err == "stopped; what was finished is kept\n"
     assert (tmp_path / "d/out/check/manifest.json").exists()
     assert not [path for path in (tmp_path / "d/out").iterdir() if path.name.endswith(".partial")]
+
+
+# What comes from outside, and what nobody expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["1" + "0" * 400, "0x" + "f" * 10_000, "inf", "[" * 100_000, '["service-watch"]'],
+    ids=["10^400", "a long number", "infinity", "deep", "a text"],
+)
+def test_a_policy_that_cannot_be_read_is_bad_input_and_not_a_policy_that_is_not_met(tmp_path: Path, value: str) -> None:
+    (tmp_path / "holdfast.toml").write_text(f"{GOOD_CONFIG}[policy]\nmax_epsilon = {value}\n")
+    said = holdfast("check", cwd=tmp_path)
+    assert said.code == 2
+    said.one_error()
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "9" * 5_000, "\ufeff{}", '"\\ud800"', "{}"])
+def test_a_manifest_that_cannot_be_read_is_bad_input(tmp_path: Path, text: str) -> None:
+    csv(tmp_path, "a,y\n1,p\n2,q\n3,p\n4,q\n")
+    (tmp_path / "holdfast.toml").write_text(GOOD_CONFIG)
+    (tmp_path / "manifest.json").write_text(text)
+    said = holdfast("check", "--against", "manifest.json", cwd=tmp_path)
+    assert said.code == 2
+    said.one_error()
+
+
+def test_names_in_a_table_cannot_speak_to_the_terminal(tmp_path: Path) -> None:
+    evil = "\x1b]0;owned\x07\x1b[2J\u202e\x9b31m"
+    rows = "".join(f"{i},{i % 7},{evil}p{i % 2}\n" for i in range(60))
+    said = holdfast("init", csv(tmp_path, f"{evil}id,a,y\n{rows}"), "--target", "y")
+    assert said.code == 0, said.err
+    assert "p1" in said.out
+    wrong = holdfast("init", tmp_path / "table.csv", "--target", evil, "--config", tmp_path / "other.toml")
+    assert wrong.code == 2
+    for text in (said.out, wrong.one_error()):
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
+
+
+def test_findings_cannot_speak_to_the_terminal_on_which_progress_moves() -> None:
+    shown = io.StringIO()
+    with Progress(console=Console(file=shown, force_terminal=True, width=100)) as progress:
+        reporter = TerminalReporter(progress)
+        reporter.finish("check", lines=("class \x1b]0;owned\x07[red]p[/red]",), seconds=1.0)
+    assert "class ?]0;owned?[red]p[/red]" in shown.getvalue()
+    assert "\x1b]0" not in shown.getvalue()
+
+
+FAILING = """
+import sys
+from holdfast import cli
+from holdfast.cli import app
+
+def fail(*_: object, **__: object) -> None:
+    raise {error}
+
+app.app = fail
+cli.main()
+"""
+
+
+def front(error: str) -> Said:
+    """The front door, behind which an error of Python's own is raised."""
+    script = FAILING.format(error=error)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+def test_a_defect_has_an_exit_code_of_its_own_a_sentence_and_a_traceback() -> None:
+    said = front(r"KeyError('a\x1b[2Jb\nc')")
+    assert said.code == DEFECT
+    first, *traceback = said.err.splitlines()
+    assert first.startswith("error: this is a defect in Holdfast: KeyError")
+    assert traceback[0].startswith("Traceback")
+    assert "\x1b" not in said.err
+    assert DEFECT not in {code for _, code in EXIT_CODES}
+
+
+def test_too_little_memory_is_a_fault_of_the_machine() -> None:
+    said = front("MemoryError()")
+    assert said.code == 5
+    assert "memory" in said.one_error()

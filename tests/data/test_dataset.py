@@ -168,25 +168,46 @@ class TestSplit:
         assert {row.tobytes() for row in train.X} | {row.tobytes() for row in test.X} == rows
         assert {row.tobytes() for row in train.X}.isdisjoint(row.tobytes() for row in test.X)
 
-    def test_each_class_has_its_share_on_both_sides(self, tumour: Dataset) -> None:
-        _, test = tumour.split(test_fraction=0.25, seed=0)
-        for label in (0, 1):
-            assert abs((test.y == label).sum() - 0.25 * (tumour.y == label).sum()) <= 1
+    def test_the_shares_come_out_about_as_asked_for(self, tumour: Dataset) -> None:
+        for fraction in (0.1, 0.25, 0.8):
+            shares = [len(tumour.split(test_fraction=fraction, seed=seed)[1]) / len(tumour) for seed in range(30)]
+            # binomial: within six standard deviations, of the mean and of each
+            deviation = (fraction * (1 - fraction) / len(tumour)) ** 0.5
+            assert abs(np.mean(shares) - fraction) < 6 * deviation / 30**0.5
+            assert max(abs(share - fraction) for share in shares) < 6 * deviation
 
     def test_the_seed_decides(self, tumour: Dataset) -> None:
         digests = [tumour.split(test_fraction=0.25, seed=seed)[1].digest for seed in (0, 0, 1)]
         assert digests[0] == digests[1] != digests[2]
+        assert tumour.split(test_fraction=0.25, seed=-1)[1].digest not in digests
 
-    def test_a_class_of_two_has_one_row_on_each_side(self) -> None:
-        data = Dataset(SCHEMA, np.zeros((12, 4)), np.array([0] * 10 + [1] * 2))
-        for fraction in (0.01, 0.99):
-            train, test = data.split(test_fraction=fraction, seed=0)
-            assert (train.y == 1).sum() == (test.y == 1).sum() == 1
+    def test_a_row_that_leaves_or_joins_moves_no_other(self, tumour: Dataset) -> None:
+        def sides(data: Dataset) -> list[set[bytes]]:
+            return [
+                {x.tobytes() + bytes([y]) for x, y in zip(part.X, part.y, strict=True)}
+                for part in data.split(test_fraction=0.2, seed=0)
+            ]
 
-    def test_a_class_of_one_and_a_senseless_fraction_are_refused(self) -> None:
+        whole = sides(tumour)
+        for leaver in range(0, len(tumour), 7):
+            rest = sides(tumour.take(np.arange(len(tumour)) != leaver))
+            row = {tumour.X[leaver].tobytes() + bytes([tumour.y[leaver]])}
+            assert [a ^ b for a, b in zip(whole, rest, strict=True)] in ([row, set()], [set(), row])
+
+    def test_the_order_of_rows_decides_nothing_and_twins_are_on_one_side(self, tumour: Dataset) -> None:
+        twice = tumour.take(np.r_[np.arange(len(tumour))[::-1], np.arange(len(tumour))])
+        train, test = twice.split(test_fraction=0.2, seed=0)
+        once = tumour.split(test_fraction=0.2, seed=0)
+        for part, single in zip((train, test), once, strict=True):
+            assert sorted(row.tobytes() for row in part.X) == sorted(row.tobytes() for row in single.X for _ in "ab")
+
+    def test_a_class_without_a_row_on_a_side_and_a_senseless_fraction_are_refused(self) -> None:
         data = Dataset(SCHEMA, np.zeros((4, 4)), np.array([0, 0, 0, 1]))
-        with pytest.raises(DataError, match="class '1' has 1 rows, at least 2"):
+        with pytest.raises(DataError, match=r"class '[01]' has no row to (train|test) on") as caught:
             data.split(test_fraction=0.5, seed=0)
+        assert "another seed" in caught.value.hint
+        with pytest.raises(DataError, match="class '0' has no row"):
+            data.take([]).split(test_fraction=0.5, seed=0)
         for fraction in (0.0, 1.0, -1.0, float("nan")):
             with pytest.raises(UsageError, match="between 0 and 1"):
                 data.split(test_fraction=fraction, seed=0)

@@ -171,9 +171,9 @@ def test_a_device_is_not_a_table(tmp_path: Path) -> None:
 
 class TestBounds:
     def test_a_file_over_the_bound_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        path = write(tmp_path, b"a,b\n" + b"1,2\n" * 100)
+        path = write(tmp_path, b"a,b\n" + b"1,twenty characters long\n" * 100)
         monkeypatch.setattr(limits, "MAX_TABLE_BYTES", path.stat().st_size - 1)
-        with pytest.raises(InputError, match="at most 403 bytes"):
+        with pytest.raises(InputError, match="at most 2503 bytes"):
             read_table(path)
         monkeypatch.setattr(limits, "MAX_TABLE_BYTES", path.stat().st_size)
         assert len(read_table(path)) == 100
@@ -202,6 +202,22 @@ class TestBounds:
         monkeypatch.setattr(limits, "MAX_TABLE_BYTES", 10_000_000)
         with pytest.raises(InputError, match="at most 10000000 bytes"):
             read_table(path)
+
+    @pytest.mark.parametrize("name", ["table.csv", "table.csv.gz", "table.parquet"])
+    def test_cells_are_bounded_though_empty_ones_take_no_bytes(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        path = tmp_path / name
+        if name == "table.parquet":
+            pq.write_table(pa.table({f"c{i}": pa.nulls(1_000) for i in range(100)}), path)
+        else:
+            header = b",".join(b"c%d" % i for i in range(100)) + b"\n"
+            write(tmp_path, header + (b"," * 99 + b"\n") * 1_000, name)
+        with monkeypatch.context() as patch:
+            patch.setattr(limits, "MAX_TABLE_BYTES", 8 * 1_000 * 100 - 1)
+            with pytest.raises(InputError, match="at most 799999 bytes"):
+                read_table(path)
+        assert read_table(path).shape == (1_000, 100)
 
     @pytest.mark.parametrize("name", ["table.csv", "table.parquet"])
     def test_rows_columns_and_names_are_bounded(
@@ -282,6 +298,64 @@ class TestParquet:
         )
         pq.write_table(table, tmp_path / "a.parquet")
         assert read_table(tmp_path / "a.parquet").iloc[0].tolist() == ["2020-01-02", 1.25, "x", True]
+
+    def test_numbers_texts_and_times_of_every_width_are_read(self, tmp_path: Path) -> None:
+        columns = {
+            "half": pa.array(np.array([1.5, np.nan], np.float16)),
+            "single": pa.array([0.25, None], pa.float32()),
+            "unsigned": pa.array([2**63, 1], pa.uint64()),
+            "long text": pa.array(["x", None], pa.large_string()),
+            "view": pa.array(["x", "é"], pa.string_view()),
+            "a.b": pa.array(["1", "2"]),
+            "a": pa.array(["3", "4"]),
+            "": pa.array([1, 2]),
+            "time": pa.array([0, None], pa.timestamp("us", "UTC")),
+            "nothing": pa.nulls(2),
+        }
+        pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+        frame = read_table(tmp_path / "a.parquet")
+        assert frame.iloc[0].tolist()[:9] == [1.5, 0.25, 2**63, "x", "x", "1", "3", 1, "1970-01-01 00:00:00.000000Z"]
+        assert frame.iloc[1].isna().tolist() == [True, True, False, True, False, False, False, False, True, True]
+        assert list(frame.columns)[7] == "column 8"
+
+    def test_a_column_of_many_row_groups_is_read_in_order(self, tmp_path: Path) -> None:
+        words = [f"word {i % 700}" for i in range(20_000)]
+        pq.write_table(pa.table({"a": words, "n": range(20_000)}), tmp_path / "a.parquet", row_group_size=6_000)
+        frame = read_table(tmp_path / "a.parquet")
+        assert frame["a"].tolist() == words
+        assert frame["n"].tolist() == list(range(20_000))
+
+    @pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()], ids=str)
+    def test_no_width_of_number_lets_infinity_through(self, tmp_path: Path, kind: pa.DataType) -> None:
+        pq.write_table(pa.table({"a": pa.array(np.array([1, np.inf], kind.to_pandas_dtype()))}), tmp_path / "a.parquet")
+        with pytest.raises(DataError, match="infinite in row 1"):
+            read_table(tmp_path / "a.parquet")
+
+    @pytest.mark.parametrize(
+        "column",
+        [
+            pa.StringArray.from_buffers(2, pa.py_buffer(np.array([0, 1, 2], np.int32)), pa.py_buffer(b"\xff\xfe")),
+            pa.array([0, 1], pa.timestamp("us", "Nowhere/Nowhere")),
+        ],
+        ids=["a text that is not UTF-8", "a time zone that does not exist"],
+    )
+    def test_a_value_that_has_no_text_is_refused(self, tmp_path: Path, column: pa.Array) -> None:
+        pq.write_table(pa.table({"a": column}), tmp_path / "a.parquet")
+        with pytest.raises(DataError, match="damaged"):
+            read_table(tmp_path / "a.parquet")
+
+    def test_a_column_name_that_is_not_utf_8_is_refused(self, tmp_path: Path) -> None:
+        pq.write_table(pa.table({"NAME": [1, 2]}), tmp_path / "a.parquet", store_schema=False)
+        broken = (tmp_path / "a.parquet").read_bytes().replace(b"NAME", b"\xc7\xff\xfeE")
+        with pytest.raises(DataError, match="damaged"):
+            read_table(write(tmp_path, broken, "b.parquet"))
+
+    def test_a_field_that_is_too_long_is_refused_to_the_character(self, tmp_path: Path) -> None:
+        for length in (limits.MAX_FIELD_CHARS, limits.MAX_FIELD_CHARS + 1):
+            pq.write_table(pa.table({"a": ["é" * length]}), tmp_path / f"{length}.parquet")
+        assert len(read_table(tmp_path / f"{limits.MAX_FIELD_CHARS}.parquet")) == 1
+        with pytest.raises(DataError, match="a field of 100001 characters"):
+            read_table(tmp_path / "100001.parquet")
 
     def test_nested_columns_are_refused(self, tmp_path: Path) -> None:
         pq.write_table(pa.table({"a": [[1, 2], [3]]}), tmp_path / "a.parquet")

@@ -105,6 +105,37 @@ def test_the_second_half_looks_uniform_whatever_the_weights() -> None:
             assert stats.chisquare(np.bincount(row * 64 // prime, minlength=64)).pvalue > ALARM
 
 
+def guessed(second: Residues, query: Ciphertext, key: PublicKey, *, guesses: range) -> list[int]:
+    """The guesses w for which `second = a·w + key.a·u` with a ternary u: a client tries its guesses at a weight."""
+    q, field = EXACT_8192.primes[0], ENGINE.fields[0]  # one prime of six tells right from wrong, N coefficients strong
+    a = sampling.uniform_row(EXACT_8192, 0, query.seed, purpose=b"query", index=query.index)
+    values = field.forward(field.reduced(second[0])).astype(object)
+    inverse = np.array([pow(int(v) % q, -1, q) for v in key.a[0]], dtype=object)
+    right = []
+    for guess in guesses:
+        mask = (values - a.astype(object) * guess) * inverse % q
+        coefficients = field.inverse(field.reduced(mask.astype(np.int64)))
+        if np.isin(coefficients % q, (0, 1, q - 1)).all():
+            right.append(guess)
+    return right
+
+
+@pytest.mark.parametrize("has_error", [True, False], ids=["as it is", "without its error"])
+def test_a_guess_at_a_weight_cannot_be_confirmed_with_the_second_half(
+    monkeypatch: pytest.MonkeyPatch, has_error: bool
+) -> None:
+    """`second - a·guess` is `key.a·u` where the guess is right; only the error keeps a client from dividing it out."""
+    secret = SecretKey.generate(EXACT_8192)
+    query = encrypt(secret, np.zeros(N, dtype=np.int64), seed=bytes(32), index=0)
+    body = PublicKey.of(secret).body  # the attack needs no body that fits, but an `a` of which no value is zero
+    key = PublicKey(parameters=EXACT_8192, seed=bytes(32), body=ENGINE.canonical(body))
+    assert key.a.all()
+    if not has_error:
+        monkeypatch.setattr(sampling, "error", lambda stream, size: np.zeros(size, dtype=np.int64))
+    _, second = product(query, {0: 11}, key, [0])
+    assert guessed(second, query, key, guesses=range(16)) == ([] if has_error else [11])
+
+
 def unmasked(second: Residues, query: Ciphertext) -> list[int]:
     """`second / a`: the weights, if nothing but a small error hides them."""
     a = sampling.uniform(EXACT_8192, query.seed, purpose=b"query", index=query.index)

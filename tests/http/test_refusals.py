@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -15,7 +17,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from holdfast.limits import MAX_PUBLIC_KEY_BYTES, MAX_REQUEST_BYTES
+from holdfast.limits import (
+    MAX_BODIES_PARSED_AT_ONCE,
+    MAX_PUBLIC_KEY_BYTES,
+    MAX_REQUEST_BYTES,
+    MAX_REQUESTS_PER_CLIENT,
+)
 from holdfast.models import Encoding
 from holdfast.private_inference import PrivateSession
 from holdfast.serving import read_audit
@@ -142,6 +149,125 @@ def test_a_value_outside_the_schema_is_told_as_400(live: Any, tensors: Tensors, 
         answer = http.post(INFER, json=asked)
     assert "feature 'mean area'" in sentence(answer, 400)
     assert "row 1" in answer.text
+
+
+def test_half_a_character_in_an_id_is_refused_and_costs_nothing(live: Any, tensors: Tensors) -> None:
+    token = live.token()
+    body = json.dumps(tensors(live.kit) | {"id": "\ud800"})
+    with live.http(token) as http:
+        answer = http.post(INFER, content=body, headers={"Content-Type": "application/json"})
+    assert "expected an id in Unicode" in sentence(answer, 400)
+    assert live.place.service.authenticate(token).spent == 0
+
+
+@pytest.mark.parametrize("end", ["blocked", "revoked"])
+def test_a_request_that_was_begun_before_a_block_is_not_answered_after_it(
+    live: Any, tensors: Tensors, end: str
+) -> None:
+    """The head, and with it the token, is sent at once; the body when the client is shut out already."""
+    token, access = live.token(), live.place.service.access
+    name, body = access.authenticate(token).name, json.dumps(tensors(live.kit)).encode()
+    with _connect(live.url) as connection:
+        _send_head(connection, "POST", INFER, token, "application/json", f"Content-Length: {len(body)}")
+        _wait_inside(live, 1)
+        if end == "blocked":
+            access.restrict(name, "block")
+        else:
+            access.revoke(name)
+        connection.sendall(body)
+        assert (b"403" if end == "blocked" else b"401") in connection.recv(100)
+    assert [client.spent for client in access.clients() if client.name == name] == [0]
+
+
+@pytest.mark.parametrize("why", ["blocked", "spent"])
+@pytest.mark.parametrize("path", [INFER, PRIVATE])
+def test_who_cannot_get_an_answer_is_refused_before_the_body(live: Any, tensors: Tensors, why: str, path: str) -> None:
+    token, access = live.token(query_budget=2), live.place.service.access
+    client = access.authenticate(token)
+    if why == "blocked":
+        access.restrict(client.name, "block")
+    else:
+        access.charge(client, rows=2)
+    media_type = "application/json" if path == INFER else "application/octet-stream"
+    with _connect(live.url) as connection:
+        _send_head(connection, "POST", path, token, media_type, "Content-Length: 1000")
+        assert (b"403" if why == "blocked" else b"429") in connection.recv(100)
+    outcome = "AccessError" if why == "blocked" else "BudgetError"
+    assert [entry.outcome for entry in read_audit(live.place.store) if entry.client == client.name] == [outcome]
+
+
+def test_one_client_cannot_take_the_places_of_others(live: Any, tensors: Tensors) -> None:
+    """More slow bodies than the service has places, all of one token: most are refused, and others are answered."""
+    token, slow = live.token(), []
+    try:
+        for _ in range(MAX_REQUESTS_PER_CLIENT):
+            slow.append(_connect(live.url))
+            _send_head(slow[-1], "POST", INFER, token, "application/json", "Content-Length: 100")
+        _wait_inside(live, MAX_REQUESTS_PER_CLIENT)
+        with live.http(token) as http:
+            refused = [http.post(INFER, json=tensors(live.kit)) for _ in range(5)]
+        assert {f"{MAX_REQUESTS_PER_CLIENT} requests in progress" in sentence(answer, 429) for answer in refused} == {
+            True
+        }
+        with live.http() as other:
+            assert other.post(INFER, json=tensors(live.kit)).status_code == 200
+    finally:
+        for connection in slow:
+            connection.close()
+    _wait_inside(live, 0)
+    with live.http(token) as http:
+        assert http.post(INFER, json=tensors(live.kit)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "size", "status", "outcome"),
+    [
+        (INFER, "text/plain", 2, 415, "status 415"),
+        (INFER, "application/json", MAX_REQUEST_BYTES + 1, 413, "status 413"),
+        ("/v2/models/other/infer", "application/json", 2, 404, "status 404"),
+    ],
+)
+def test_what_is_refused_before_it_is_read_is_in_the_audit_log(
+    live: Any, path: str, content_type: str, size: int, status: int, outcome: str
+) -> None:
+    token = live.token()
+    name = live.place.service.authenticate(token).name
+    with _connect(live.url) as connection:
+        _send_head(connection, "POST", path, token, content_type, f"Content-Length: {size}")
+        assert str(status).encode() in connection.recv(100)
+    entries = [entry for entry in read_audit(live.place.store) if entry.client == name]
+    assert [(entry.action, entry.rows, entry.outcome) for entry in entries] == [("infer", 0, outcome)]
+
+
+def test_bodies_are_parsed_two_at_a_time(live: Any, tensors: Tensors, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight clients at once; the first waits in the parser for a second, and both give a third time to come."""
+    inside, most, counting, met = 0, 0, threading.Lock(), threading.Event()
+    parse = json.loads
+
+    def slowly(*args: Any, **options: Any) -> Any:
+        nonlocal inside, most
+        with counting:
+            inside += 1
+            most = max(most, inside)
+            if inside == 2:
+                met.set()
+        met.wait(10)
+        time.sleep(0.1)
+        with counting:
+            inside -= 1
+        return parse(*args, **options)
+
+    body, headers = json.dumps(tensors(live.kit)), {"Content-Type": "application/json"}
+
+    def ask(token: str) -> int:
+        with live.http(token) as http:
+            return http.post(INFER, content=body, headers=headers).status_code
+
+    tokens = [live.token() for _ in range(8)]
+    with monkeypatch.context() as patch, ThreadPoolExecutor(8) as pool:
+        patch.setattr("holdfast.http.tensors.json.loads", slowly)
+        assert list(pool.map(ask, tokens)) == [200] * 8
+    assert most == MAX_BODIES_PARSED_AT_ONCE
 
 
 def test_huge_values_are_not_echoed(live: Any, tensors: Tensors) -> None:
@@ -308,6 +434,17 @@ def test_no_bytes_make_the_service_fail(fuzzer: httpx.Client, body: bytes) -> No
 def fuzzer(live: Any) -> Iterator[httpx.Client]:
     with live.http(live.token(query_budget=1_000_000)) as http:
         yield http
+
+
+def _wait_inside(live: Any, requests: int) -> None:
+    """Until the service has this many requests in progress, the one that asks not counted."""
+    with live.http() as http:
+        for _ in range(400):
+            told = http.get("/metrics").text
+            if f"holdfast_requests_in_progress {requests + 1:.1f}\n" in told:
+                return
+            time.sleep(0.02)
+    raise AssertionError(f"never {requests} requests in progress")
 
 
 def _connect(url: str) -> socket.socket:

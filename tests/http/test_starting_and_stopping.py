@@ -117,10 +117,12 @@ def test_a_full_service_says_so_and_recovers(place: Place, monkeypatch: pytest.M
         asking = threading.Thread(target=lambda: answers.append(client.predict(kit.fresh.X[:1])))
         asking.start()
         assert entered.wait(5)
-        full = httpx.get(f"{url}/v2/health/live", trust_env=False)
+        full = httpx.get(f"{url}/v2", trust_env=False)
+        alive = httpx.get(f"{url}/v2/health/live", trust_env=False)
         release.set()
         asking.join()
         assert (full.status_code, full.json()["error"]) == (503, "the service is full")
+        assert alive.status_code == 200
         assert len(answers[0]) == 1
         assert httpx.get(f"{url}/v2/health/live", trust_env=False).status_code == 200
 

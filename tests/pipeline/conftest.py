@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 from holdfast.pipeline import Project, keyring
+from holdfast.pipeline.steps.trainers import open_ledger
+from holdfast.training import Entry
 
 CONFIG = """
 format = 1
@@ -63,6 +65,12 @@ def loans(rows: int = 400) -> pd.DataFrame:
             "repaid": repaid,
         }
     )
+
+
+def entered(project: Project) -> tuple[Entry, ...]:
+    """The entries of the project's ledger, as they are on the disk now."""
+    assert project.ledger_path.exists()
+    return open_ledger(project).entries
 
 
 @pytest.fixture

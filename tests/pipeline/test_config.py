@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import datetime
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
-from holdfast.errors import ConfigError
-from holdfast.pipeline import Project, read_config
+from holdfast.errors import ConfigError, UsageError
+from holdfast.pipeline import Config, Project, read_config
+from holdfast.pipeline.config import parse_config
+from holdfast.pipeline.state import digest_json
+
+from .conftest import CONFIG, PLAIN
 
 BAD = [
     ("format = 1", "format = 2", "format"),
@@ -30,12 +41,23 @@ BAD = [
     ("min_accuracy = 0.5", "min_acuracy = 0.5", "does not know 'min_acuracy'"),
     ("min_accuracy = 0.5", 'min_accuracy = "high"', "min_accuracy must be a number"),
     ("min_accuracy = 0.5", 'require = "data-checks"', "require must be a list"),
+    ("min_accuracy = 0.5", 'require = ["service-watch"]', "require names 'service-watch'"),
+    ("min_accuracy = 0.5", "min_accuracy = inf", "min_accuracy must be a finite number"),
+    ("min_accuracy = 0.5", f"min_accuracy = 1{'0' * 400}", "more than 64 bits"),
+    ("min_accuracy = 0.5", f"min_accuracy = 1{'0' * 5000}", "is not TOML"),
+    ("min_accuracy = 0.5", f"min_accuracy = 0x{'f' * 10_000}", "more than 64 bits"),
+    ("test_fraction = 0.25", f"test_fraction = 0x{'f' * 10_000}", "more than 64 bits"),
+    ("range = [0, 100]", f"range = [0, 0x{'f' * 10_000}]", "more than 64 bits"),
+    ("min_accuracy = 0.5", f"min_accuracy = {'[' * 100_000}", "nested too deeply"),
+    ("min_accuracy = 0.5", f"min_accuracy = {'{a=' * 100_000}", "nested too deeply"),
+    ("min_accuracy = 0.5", "x" + ".x" * 5_000 + " = 1", "more than 20 deep"),
+    ("[harden]", "[train.params" + ".x" * 100 + "]\n[harden]", "more than 20 deep"),
     ("[policy]", "[polcy]", "polcy"),
     ("[policy]", "[policy", "is not TOML"),
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "sentence"), BAD, ids=[f"{new or 'no ' + old}" for old, new, _ in BAD])
+@pytest.mark.parametrize(("old", "new", "sentence"), BAD, ids=[f"{new or 'no ' + old}"[:40] for old, new, _ in BAD])
 def test_a_wrong_entry_is_named_in_one_sentence(
     write: Callable[..., Project], old: str, new: str, sentence: str
 ) -> None:
@@ -73,3 +95,70 @@ def test_settings_that_are_left_out_have_the_documented_values(write: Callable[.
     assert config.serve.port == 8460
     assert config.serve.unusual_use == "block"
     assert config.attack.evasion_budget == 0.05
+
+
+GOOD = tomllib.loads(CONFIG.format(method=PLAIN, limit=8.0, harden="adversarial", policy="min_accuracy = 0.5"))
+
+
+def places(table: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Where a table has a value, tables included."""
+    found = []
+    for name, value in table.items():
+        found.append((*above, name))
+        found += places(value, (*above, name)) if isinstance(value, dict) else []
+    return found
+
+
+NAMES = st.text(max_size=8) | st.sampled_from(["kind", "range", "require", "params", "__class__", "model_config"])
+VALUES = st.recursive(
+    st.booleans()
+    | st.integers()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["real", "category", "private", "a <= b", "income <= age", "\0", "../x", "x" * 10_000])
+    | st.just(datetime.date(2020, 1, 2))
+    | st.just(datetime.time(1, 2)),
+    lambda parts: st.lists(parts, max_size=4) | st.dictionaries(NAMES, parts, max_size=4),
+    max_leaves=10,
+)
+
+
+def parsed(table: dict[str, Any]) -> Config | None:
+    try:
+        return parse_config(table, path=Path("holdfast.toml"))
+    except ConfigError:
+        return None
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300)
+@given(st.lists(st.tuples(st.sampled_from(places(GOOD)), VALUES, st.none() | NAMES), min_size=1, max_size=4))
+@example([(("data", "target"), "\ud800", None)])
+@example([(("policy", "min_accuracy"), 10**400, None)])
+@example([(("train", "epsilon"), 1 << 20_000, None)])
+@example([(("data", "features", "income"), {"name": "x", "kind": "real", "range": [0, 1]}, None)])
+def test_whatever_a_table_holds_it_is_a_config_or_a_config_error(
+    changes: list[tuple[tuple[str, ...], Any, str | None]],
+) -> None:
+    table = copy.deepcopy(GOOD)
+    for (*above, name), value, other in changes:
+        at: Any = table
+        for part in above:
+            at = at.get(part, {}) if isinstance(at, dict) else {}
+        if isinstance(at, dict):
+            at[other if other is not None else name] = value
+    config = parsed(table)
+    if config is not None:
+        assert config.schema.names
+        assert config.demands.to_table()
+        with contextlib.suppress(UsageError):  # of a date, or of a number without end, among the training's parameters
+            digest_json(config.model_dump())
+
+
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_whatever_bytes_a_file_holds_it_is_one_config_error(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "holdfast.toml"
+    path.write_bytes(data)
+    with pytest.raises(ConfigError):
+        read_config(path)

@@ -107,5 +107,6 @@ class Place:
         return self.service.access.add_client(name, query_budget=query_budget)
 
     def close(self) -> None:
+        self.service.close()
         self.audit.close()
         self.store.close()

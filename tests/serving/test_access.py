@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import BudgetError, CredentialError, InputError, SystemFault, UsageError
+from holdfast.errors import AccessError, BudgetError, CredentialError, InputError, SystemFault, UsageError
 from holdfast.serving import Access, Store
 from holdfast.serving.access import Client
 
@@ -98,6 +98,41 @@ def test_a_budget_is_charged_to_the_last_row_and_not_beyond(store: Store) -> Non
     access.grant("a", rows=5)
     access.charge(client, rows=5)
     assert access.authenticate(token).spent == 15
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"), [(CredentialError, "revoked on"), (BudgetError, "ended on"), (AccessError, "is blocked")]
+)
+def test_who_was_shut_out_since_is_not_charged(store: Store, kind: type[AccessError], sentence: str) -> None:
+    """What counts is how the client stands in the transaction that charges it, not how it stood when it came."""
+    clock = Clock()
+    access = Access(store, clock=clock)
+    client = access.authenticate(
+        access.add_client("a", query_budget=10, expires=datetime.fromtimestamp(clock.now + 60, UTC))
+    )
+    if kind is CredentialError:
+        access.revoke("a")
+    elif kind is BudgetError:
+        clock.now += 60
+    else:
+        access.restrict("a", "block")
+    for act in (lambda: access.charge(client, rows=1), lambda: access.current(client)):
+        with pytest.raises(kind, match=sentence):
+            act()
+    assert access.clients()[0].spent == 0
+
+
+def test_who_can_get_no_answer_is_not_expected(store: Store) -> None:
+    access = Access(store)
+    token = access.add_client("a", query_budget=2)
+    access.expect(access.authenticate(token))
+    access.restrict("a", "block")
+    with pytest.raises(AccessError, match="is blocked"):
+        access.expect(access.authenticate(token))
+    access.restrict("a", None)
+    access.charge(access.authenticate(token), rows=2)
+    with pytest.raises(BudgetError, match="0 are left"):
+        access.expect(access.authenticate(token))
 
 
 def test_threads_together_cannot_overspend(store: Store) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +29,10 @@ from holdfast.errors import (
 )
 from holdfast.evidence import canonical_json
 from holdfast.limits import MAX_KEYS, MAX_KEYS_PER_CLIENT, MAX_REQUEST_ROWS
-from holdfast.models import Encoding, OnnxModel, fit_estimator
+from holdfast.models import Encoding, LinearModel, OnnxModel, fit_estimator
 from holdfast.policy import Policy
-from holdfast.private_inference import ClientKey, PrivateSession, PublicPlan, compile_linear
-from holdfast.serving import Service, UnknownKeyError, plan_files, read_audit, verify_audit, watch_files
+from holdfast.private_inference import ClientKey, Evaluator, PrivateSession, PublicPlan, compile_linear
+from holdfast.serving import Access, Client, Service, UnknownKeyError, plan_files, read_audit, verify_audit, watch_files
 from holdfast.serving.keyring import KeyRing
 
 
@@ -40,10 +42,18 @@ def outcomes(place: Place) -> list[tuple[str, int, str]]:
 
 def session_of(place: Place, token: str) -> PrivateSession:
     """A session with its key uploaded."""
-    client = place.service.authenticate(token)
+    return session_for(place, place.service.authenticate(token))
+
+
+def session_for(place: Place, client: Client) -> PrivateSession:
     session = PrivateSession(PublicPlan.from_json(place.service.private_plan(client)))
     place.service.upload_key(client, session.public_key_bytes(), digest=session.key_digest)
     return session
+
+
+def break_audit(place: Place) -> None:
+    with place.store.write() as connection:
+        connection.exec_driver_sql("CREATE TRIGGER broken BEFORE INSERT ON audit BEGIN SELECT RAISE(FAIL, 'disk'); END")
 
 
 def test_rows_in_the_clear_are_answered_as_the_model_answers(place: Place, kit: Kit) -> None:
@@ -84,7 +94,7 @@ def test_the_audit_log_tells_who_asked_what_and_nothing_of_the_rows(place: Place
         ("private infer", 2, "ok"),
         ("infer", 16, "BudgetError"),
         ("infer", 2, "DataError"),
-        ("authenticate", 1, "CredentialError"),
+        ("authenticate", 1, "AccessError"),
     ]
     entries = read_audit(place.store)
     assert {entry.model for entry in entries} == {kit.model.digest}
@@ -103,6 +113,108 @@ def test_strangers_cannot_fill_the_audit_log(place: Place) -> None:
     assert len(read_audit(place.store)) <= 3  # one a second
 
 
+def refused_tokens(place: Place) -> int:
+    return sum(entry.rows for entry in read_audit(place.store) if entry.action == "authenticate")
+
+
+def test_no_refused_token_is_lost_from_the_audit_log(place: Place) -> None:
+    """They wait to be entered together: until the next entry, or until the service is closed."""
+
+    def knock(times: int) -> None:
+        for _ in range(times):
+            with pytest.raises(CredentialError):
+                place.service.authenticate("wrong")
+
+    client = place.service.authenticate(place.client())
+    knock(300)
+    place.service.describe(client)
+    assert refused_tokens(place) == 300
+    knock(300)
+    place.service.close()
+    assert refused_tokens(place) == 600
+
+
+def test_refused_tokens_are_entered_when_their_second_is_over(place: Place) -> None:
+    for _ in range(20):
+        with pytest.raises(CredentialError):
+            place.service.authenticate("wrong")
+    deadline = time.monotonic() + 30
+    while refused_tokens(place) < 20 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert refused_tokens(place) == 20
+
+
+def test_refused_tokens_that_cannot_be_entered_wait(place: Place) -> None:
+    break_audit(place)
+    with pytest.raises(SystemFault):
+        place.service.authenticate("wrong")
+    with place.store.write() as connection:
+        connection.exec_driver_sql("DROP TRIGGER broken")
+    place.service.close()
+    assert refused_tokens(place) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (lambda access: access.revoke("ward 7"), CredentialError),
+        (lambda access: access.restrict("ward 7", "block"), AccessError),
+        (lambda access: setattr(access, "_clock", lambda: 4e9), BudgetError),
+    ],
+    ids=["revoked", "blocked", "expired"],
+)
+@pytest.mark.parametrize("when", ["before it is charged", "while it is computed"])
+def test_who_is_shut_out_after_authentication_gets_no_answer(
+    place: Place,
+    kit: Kit,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Access], None],
+    kind: type[HoldfastError],
+    when: str,
+) -> None:
+    """A client can let seconds pass between its token and the end of its body; a model can compute for as long."""
+    access = place.service.access
+    client = access.authenticate(
+        access.add_client("ward 7", query_budget=10, expires=datetime.fromtimestamp(3.9e9, UTC))
+    )
+    session = session_for(place, client)
+    query = session.encrypt(Encoding(kit.model.schema).encode(kit.fresh.X[:2]))
+    if when == "before it is charged":
+        change(access)
+    else:
+        compute, answer = type(kit.model).predict_proba, Evaluator.answer
+        monkeypatch.setattr(type(kit.model), "predict_proba", lambda model, X: (change(access), compute(model, X))[1])
+        monkeypatch.setattr(Evaluator, "answer", lambda *args, **more: (change(access), answer(*args, **more))[1])
+    with pytest.raises(kind):
+        place.service.infer(client, lambda: kit.fresh.X[:2])
+    spent = access.clients()[0].spent
+    with pytest.raises(kind):
+        place.service.private_infer(client, query)
+    assert spent == (0 if when == "before it is charged" else 2)
+
+
+def test_who_is_throttled_while_it_asks_is_paced(place: Place, kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = place.service.authenticate(place.client())
+    compute = type(kit.model).predict_proba
+
+    def throttled_meanwhile(model: LinearModel, X: Matrix) -> Matrix:
+        place.service.access.restrict("ward 7", "throttle")
+        return compute(model, X)
+
+    monkeypatch.setattr(type(kit.model), "predict_proba", throttled_meanwhile)
+    with pytest.raises(BudgetError, match="throttled"):
+        place.service.infer(client, lambda: kit.fresh.X[:7])
+
+
+def test_weights_packed_into_few_encrypted_rows_are_told_of(place: Place, kit: Kit) -> None:
+    """As many rows as weights are not needed: two weights fit into one exact score, 2^31 apart."""
+    token = place.client()
+    client, session = place.service.authenticate(token), session_of(place, token)
+    for _ in range(16):
+        place.service.private_infer(client, session.encrypt(np.zeros((1, 30))))
+    assert [alert.kind for alert in place.service.reactions.recorded()] == ["private rows"]
+
+
 def test_an_unexpected_error_is_in_the_log_too(place: Place) -> None:
     client = place.service.authenticate(place.client())
     with pytest.raises(ZeroDivisionError):
@@ -112,8 +224,7 @@ def test_an_unexpected_error_is_in_the_log_too(place: Place) -> None:
 
 def test_an_answer_that_cannot_be_logged_is_not_given(place: Place, kit: Kit) -> None:
     client = place.service.authenticate(place.client())
-    with place.store.write() as connection:
-        connection.exec_driver_sql("CREATE TRIGGER broken BEFORE INSERT ON audit BEGIN SELECT RAISE(FAIL, 'disk'); END")
+    break_audit(place)
     with pytest.raises(SystemFault, match="audit log could not be written"):
         place.service.infer(client, lambda: kit.fresh.X[:1])
 

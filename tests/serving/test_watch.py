@@ -9,9 +9,10 @@ from tests.serving.service_kit import Kit
 
 from holdfast.attacks import synthetic_rows
 from holdfast.attacks.synthetic import levelled_rows
-from holdfast.data import Dataset, Feature, Matrix, Schema
+from holdfast.data import Dataset, Feature, Matrix, Schema, check_features
 from holdfast.errors import DataError, InputError, UsageError, WireError
 from holdfast.limits import MAX_WATCH_BYTES, MAX_WATCH_WIDTH, MAX_WATCHED_CLIENTS
+from holdfast.models import Encoding
 from holdfast.serving import Watch, WatchProfile, calibrate, try_watch
 from holdfast.serving.watch import Alert, _Bet
 
@@ -35,15 +36,56 @@ def test_an_extraction_attack_is_flagged_within_fifty_queries(kit: Kit, made_up:
 
 
 def test_an_attacker_who_hides_among_real_rows_is_flagged(kit: Kit) -> None:
-    """A hundred real rows first, then every other row made up."""
+    """A hundred real rows first, then every other row made up: thirty of them do not get through."""
     watch = Watch(kit.profile, schema=kit.model.schema)
     rng = np.random.default_rng(3)
     assert ask_one_by_one(watch, "x", kit.fresh.X[:100]) is None
     real, made_up = kit.fresh.X[100:130], synthetic_rows(kit.model.schema, 30, rng)
     mixed = np.stack([real, made_up], axis=1).reshape(60, -1)
-    found = ask_one_by_one(watch, "x", mixed)
-    assert found is not None
-    assert found[0] <= 50
+    assert ask_one_by_one(watch, "x", mixed) is not None
+
+
+def made_up_in_one_room(schema: Schema, n: int, rng: np.random.Generator, *, centre: float, width: float) -> Matrix:
+    """Uniform in a middle part of each range, with the relations mended by swapping."""
+    low, high = (np.array([getattr(feature, end) for feature in schema.features]) for end in ("low", "high"))
+    X = low + (high - low) * (centre + width * (rng.random((n, len(low))) - 0.5))
+    for _ in schema.relations:  # a swap may break another relation
+        for relation in schema.relations:
+            smaller, larger = schema.index(relation.left), schema.index(relation.right)
+            pair = X[:, [smaller, larger]]
+            X[:, smaller], X[:, larger] = pair.min(axis=1), pair.max(axis=1)
+    check_features(X, schema)
+    return X
+
+
+@pytest.mark.parametrize("split", [(0.4, 0), (0.4, 1), (0.2, 1), (0.25, 3), (0.3, 2)])
+def test_made_up_rows_find_no_room_to_hide_in(tumour: Dataset, split: tuple[float, int]) -> None:
+    """A class of few rows, one of them odd, must not open a room in which a made-up row is not far."""
+    held_out = tumour.split(test_fraction=split[0], seed=split[1])[1]
+    seen, fresh = held_out.split(test_fraction=0.4, seed=101)
+    watch = Watch(calibrate(seen, rng=np.random.default_rng(0)), schema=seen.schema)
+    rng = np.random.default_rng(9)
+    for centre in (0.15, 0.2, 0.3, 0.4, 0.5, 0.6):
+        for width in (0.1, 0.2):
+            X = made_up_in_one_room(seen.schema, 31, rng, centre=centre, width=width)
+            assert ask_one_by_one(watch, f"{centre} {width}", X) is not None
+    assert all(watch.observe(f"{i}", fresh.X[rng.permutation(len(fresh))]) is None for i in range(50))
+
+
+def test_the_far_rate_holds_on_rows_that_had_no_part_in_the_calibration() -> None:
+    """Nearly as many columns as rows: fitted rows lie much closer to their centre than fresh ones do."""
+    rng, width = np.random.default_rng(0), 40
+    schema = Schema(
+        features=tuple(Feature(name=f"f{i}", kind="real", low=-90, high=90) for i in range(width)),
+        target="y",
+        classes=("0", "1"),
+    )
+    scales = np.logspace(-1, 1, width)
+    seen, fresh = (rng.normal(size=(n, width)) * scales for n in (60, 2_000))
+    profile = calibrate(Dataset(schema, seen, np.arange(60) % 2), rng=rng)
+    region, distance = profile.distances(Encoding(schema).encode(fresh))
+    for centre, rate in enumerate(profile.far_rates):
+        assert np.mean(distance[region == centre] > profile.far) <= rate
 
 
 def test_normal_clients_are_not_flagged(kit: Kit) -> None:
@@ -119,7 +161,7 @@ def test_a_flagged_client_starts_anew(kit: Kit) -> None:
 def test_memory_is_bounded(kit: Kit) -> None:
     watch = Watch(kit.profile, schema=kit.model.schema)
     for i in range(MAX_WATCHED_CLIENTS + 10):
-        watch.observe_private(f"client {i}", rows=1)
+        watch.observe_private(f"client {i}", rows=1, enough=31)
     assert len(watch._traffic) == MAX_WATCHED_CLIENTS
     for _ in range(3):
         watch.observe("x", kit.fresh.X)
@@ -128,12 +170,12 @@ def test_memory_is_bounded(kit: Kit) -> None:
 
 def test_encrypted_rows_are_counted_and_told_once(kit: Kit) -> None:
     watch = Watch(kit.profile, schema=kit.model.schema)
-    assert watch.observe_private("x", rows=30) is None
-    alert = watch.observe_private("x", rows=5)
+    assert watch.observe_private("x", rows=30, enough=31) is None
+    alert = watch.observe_private("x", rows=5, enough=31)
     assert alert is not None
     assert alert.kind == "private rows"
-    assert "35 encrypted rows were asked; 31 exact scores are enough" in alert.reason
-    assert watch.observe_private("x", rows=100) is None
+    assert "35 encrypted rows were asked; the exact scores of 31 can carry all weights" in alert.reason
+    assert watch.observe_private("x", rows=100, enough=31) is None
 
 
 def test_the_chance_of_a_false_alarm_keeps_its_bound_when_the_rate_is_exact() -> None:
@@ -169,8 +211,6 @@ def test_a_profile_survives_json(kit: Kit) -> None:
 
 def test_a_profile_holds_no_row(kit: Kit) -> None:
     """Neither a row in its own units nor an encoded one can be found among the profile's numbers."""
-    from holdfast.models import Encoding
-
     numbers = np.hstack([kit.profile.centres.ravel(), kit.profile.precision_root.ravel(), kit.profile.spread])
     E = Encoding(kit.seen.schema).encode(kit.seen.X)
     for row in (*kit.seen.X, *E):
@@ -185,8 +225,12 @@ def test_a_profile_holds_no_row(kit: Kit) -> None:
         {"centres": []},
         {"centres": [[1, 2], [3]]},
         {"centres": None},
+        {"far": [1.0, 2.0]},
         {"far": [1.0]},
+        {"far": None},
+        {"near": [1.0]},
         {"far_rates": [0.0, 0.1]},
+        {"far_rates": [0.1]},
         {"spread": "x"},
         {"near": float("nan")},
         {"near": "near"},
@@ -258,18 +302,38 @@ def test_odd_tables_can_be_watched_and_are_normal_to_themselves(kind: str) -> No
 
 def test_a_trial_measures_both_errors_and_says_so(kit: Kit) -> None:
     rng = np.random.default_rng(8)
-    attack = synthetic_rows(kit.model.schema, 500, rng)
+    attack = {"uniform": synthetic_rows(kit.model.schema, 500, rng), "real": kit.fresh.X[:100]}
     trial = try_watch(kit.profile, clean=kit.fresh, attack=attack, rng=rng, clients=50, attackers=10)
     assert trial.flagged <= 1
-    assert all(0 < rows <= 50 for rows in trial.queries_until_flagged)
+    assert all(0 < rows <= 50 for rows in trial.queries_until_flagged["uniform"])
+    assert trial.queries_until_flagged["real"] == (0,) * 10
     evidence = trial.to_evidence(kit.model.digest)
     assert evidence.kind == "service-watch"
-    assert evidence.figures["detection_rate"].value == 1
     assert 0 < (evidence.figures["false_alarm_rate"].high or 0) < 0.15
-    blind = try_watch(kit.profile, clean=kit.fresh, attack=kit.fresh.X[:100], rng=rng, clients=5, attackers=5)
-    assert blind.to_evidence(kit.model.digest).figures["detection_rate"].value == 0
+    assert {kind: rate.value for kind, rate in trial.detection_rates.items()} == {"uniform": 1, "real": 0}
+    assert {kind: told["detection_rate"] for kind, told in evidence.context["attacks"].items()} == {
+        "uniform": 1,
+        "real": 0,
+    }
+
+
+def test_the_worst_kind_of_attack_is_the_figure_and_is_named(kit: Kit) -> None:
+    rng = np.random.default_rng(8)
+    attack = {"uniform": synthetic_rows(kit.model.schema, 100, rng), "real": kit.fresh.X[:100]}
+    trial = try_watch(kit.profile, clean=kit.fresh, attack=attack, rng=rng, clients=5, attackers=5)
+    evidence = trial.to_evidence(kit.model.digest)
+    assert evidence.figures["detection_rate"].value == 0
+    assert evidence.context["worst_attack"] == "real"
+    assert "0% of attackers of the worst kind" in evidence.title
+    assert any("Not every attacker was flagged" in told and "real" in told for told in evidence.caveats)
+    only = try_watch(
+        kit.profile, clean=kit.fresh, attack={"uniform": attack["uniform"]}, rng=rng, clients=5, attackers=5
+    )
+    assert only.to_evidence(kit.model.digest).figures["detection_rate"].value == 1
 
 
 def test_a_trial_needs_a_row_for_each_attacker(kit: Kit) -> None:
-    with pytest.raises(UsageError, match="at least 20 attack rows"):
-        try_watch(kit.profile, clean=kit.fresh, attack=kit.fresh.X[:3], rng=np.random.default_rng(0))
+    with pytest.raises(UsageError, match="at least 20 'odd' rows"):
+        try_watch(kit.profile, clean=kit.fresh, attack={"odd": kit.fresh.X[:3]}, rng=np.random.default_rng(0))
+    with pytest.raises(UsageError, match="at least one kind of attack"):
+        try_watch(kit.profile, clean=kit.fresh, attack={}, rng=np.random.default_rng(0))

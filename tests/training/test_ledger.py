@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from holdfast.training import Entry, Ledger, NoisySums, epsilon_of, private_even
 
 DIGEST = "sha256:" + "ab" * 32
 DELTA = 1e-5
+SALT = "5a" * 32
+LIMITS = {"epsilon_limit": 3.0, "delta": DELTA}
 
 
 def entry(step: str, noise_multiplier: float | None = None, *, released: bool = True) -> Entry:
@@ -23,7 +26,7 @@ def entry(step: str, noise_multiplier: float | None = None, *, released: bool = 
 
 @pytest.fixture
 def ledger() -> Ledger:
-    empty = Ledger(epsilon_limit=3.0, delta=DELTA)
+    empty = Ledger(**LIMITS, salt=SALT)
     return empty.add(entry("check", released=False)).add(entry("train", 30.0)).add(entry("harden", 40.0))
 
 
@@ -46,11 +49,12 @@ def test_what_passes_the_limit_is_refused_and_nothing_is_entered(ledger: Ledger)
 
 def test_the_limit_refuses_before_any_training_runs(tumour: Dataset, tmp_path: Path) -> None:
     path, ran = tmp_path / "ledger.json", []
-    Ledger(epsilon_limit=1.0, delta=DELTA).save(path)
+    limit = {"epsilon_limit": 1.0, "delta": DELTA}
+    Ledger(**limit).save(path)
 
     def train() -> None:  # in the order that docs/privacy.md asks for: plan, enter, write down, train
         events = private_events(tumour.schema, epsilon=1.0, delta=DELTA, steps=2)
-        ledger = Ledger.load(path)
+        ledger = Ledger.load(path, **limit)
         ledger.add(Entry(step="train", data_digest=tumour.digest, released=True, events=events)).save(path)
         ran.append(train_private(tumour, epsilon=1.0, delta=DELTA, steps=2))
 
@@ -58,7 +62,7 @@ def test_the_limit_refuses_before_any_training_runs(tumour: Dataset, tmp_path: P
     with pytest.raises(BudgetError):
         train()
     assert len(ran) == 1
-    assert [entry.events for entry in Ledger.load(path).entries] == [ran[0].events]
+    assert [entry.events for entry in Ledger.load(path, **limit).entries] == [ran[0].events]
 
 
 def test_a_use_without_noise_costs_nothing_in_house_and_everything_when_released(ledger: Ledger) -> None:
@@ -71,8 +75,8 @@ def test_a_use_without_noise_costs_nothing_in_house_and_everything_when_released
 def test_a_ledger_survives_its_file(ledger: Ledger, tmp_path: Path) -> None:
     path = tmp_path / "privacy.json"
     ledger.save(path)
-    assert Ledger.load(path) == ledger
-    assert Ledger.load(path).head == ledger.head
+    assert Ledger.load(path, **LIMITS) == ledger
+    assert Ledger.load(path, **LIMITS).head == ledger.head
     assert ledger.add(entry("more", 90.0)).head != ledger.head
 
 
@@ -83,11 +87,10 @@ def test_a_ledger_survives_its_file(ledger: Ledger, tmp_path: Path) -> None:
         (b'"count":60', b'"count":6'),
         (b'"released":false', b'"released":true'),
         (b'"step":"train"', b'"step":"trail"'),
-        (b'"epsilon_limit":3.0', b'"epsilon_limit":9.0'),
-        (b'"delta":1e-05', b'"delta":1e-04'),
-        (b'"epsilon_limit":3.0', b'"epsilon_limit":0.1'),
-        (b'"epsilon_limit":3.0', b'"epsilon_limit": 3.0'),
-        (b'{"delta"', b'{"delta":0.5,"delta"'),
+        (b'"noise_multiplier":30.0', b'"noise_multiplier":0.3'),
+        (b'"salt":"5a', b'"salt":"5b'),
+        (b'"salt":"5a', b'"salt": "5a'),
+        (b'{"entries"', b'{"entries":[],"entries"'),
         (b"abab", b"baba"),
     ],
 )
@@ -95,7 +98,7 @@ def test_a_changed_ledger_is_not_read(ledger: Ledger, find: bytes, replacement: 
     changed = ledger.to_bytes().replace(find, replacement, 1)
     assert changed != ledger.to_bytes()
     with pytest.raises(IntegrityError):
-        Ledger.from_bytes(changed)
+        Ledger.from_bytes(changed, **LIMITS)
 
 
 def test_no_entry_can_be_taken_out_or_moved(ledger: Ledger) -> None:
@@ -104,12 +107,33 @@ def test_no_entry_can_be_taken_out_or_moved(ledger: Ledger) -> None:
     for entries in ([second, third], [first, third], [first, third, second], [first, first, second, third]):
         changed = json.dumps(document | {"entries": entries}, sort_keys=True, separators=(",", ":")).encode()
         with pytest.raises(IntegrityError):
-            Ledger.from_bytes(changed)
+            Ledger.from_bytes(changed, **LIMITS)
 
 
 def test_a_ledger_cut_at_the_end_has_another_head_than_the_signed_one(ledger: Ledger) -> None:
-    shorter = Ledger(epsilon_limit=3.0, delta=DELTA, entries=ledger.entries[:-1])
-    assert Ledger.from_bytes(shorter.to_bytes()).head != ledger.statement_for("train").ledger_digest
+    shorter = replace(ledger, entries=ledger.entries[:-1])
+    signed = ledger.statement_for("train").ledger_digest
+    assert signed not in Ledger.from_bytes(shorter.to_bytes(), **LIMITS).links
+    assert signed in ledger.add(entry("more", 90.0)).links
+
+
+def test_the_head_is_salted_so_that_it_tells_nothing_of_guessed_records(ledger: Ledger) -> None:
+    again = Ledger(**LIMITS, entries=ledger.entries)
+    assert len({again.salt, Ledger(**LIMITS).salt, ledger.salt}) == 3
+    assert not set(again.links) & set(ledger.links)
+
+
+def test_only_its_owner_can_read_the_file(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.save(tmp_path / "ledger.json")
+    assert (tmp_path / "ledger.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_one_file_is_held_against_the_limit_of_whoever_opens_it(ledger: Ledger) -> None:
+    data = ledger.to_bytes()
+    assert Ledger.from_bytes(data, epsilon_limit=8.0, delta=1e-6).links == ledger.links
+    assert Ledger.from_bytes(data, epsilon_limit=8.0, delta=1e-6).epsilon > ledger.epsilon
+    with pytest.raises(BudgetError, match=r"the limit is 0\.5"):
+        Ledger.from_bytes(data, epsilon_limit=0.5, delta=DELTA)
 
 
 @pytest.mark.parametrize(
@@ -120,16 +144,17 @@ def test_a_ledger_cut_at_the_end_has_another_head_than_the_signed_one(ledger: Le
         b"[]",
         b"\xff\xfe",
         b"[" * 100_000,
-        b'{"format":"holdfast-privacy-ledger-2"}',
-        b'{"delta":1e-05,"entries":[],"epsilon_limit":"3","format":"holdfast-privacy-ledger-1"}',
-        b'{"delta":1e-05,"entries":{},"epsilon_limit":3.0,"format":"holdfast-privacy-ledger-1"}',
-        b'{"delta":1e-05,"entries":[1],"epsilon_limit":3.0,"format":"holdfast-privacy-ledger-1"}',
-        b'{"delta":1e-05,"entries":[{"entry":{},"digest":"x"}],"epsilon_limit":3.0,"format":"holdfast-privacy-ledger-1"}',
+        b'{"format":"holdfast-privacy-ledger-1"}',
+        b'{"entries":[],"format":"holdfast-privacy-ledger-2","salt":5}',
+        b'{"entries":[],"format":"holdfast-privacy-ledger-2","salt":"5a"}',
+        b'{"entries":{},"format":"holdfast-privacy-ledger-2","salt":"' + SALT.encode() + b'"}',
+        b'{"entries":[1],"format":"holdfast-privacy-ledger-2","salt":"' + SALT.encode() + b'"}',
+        b'{"entries":[{"entry":{},"digest":"x"}],"format":"holdfast-privacy-ledger-2","salt":"' + SALT.encode() + b'"}',
     ],
 )
 def test_bytes_that_are_no_ledger_are_refused(data: bytes) -> None:
     with pytest.raises(WireError):
-        Ledger.from_bytes(data)
+        Ledger.from_bytes(data, **LIMITS)
 
 
 @pytest.mark.parametrize("field", ["step", "data_digest", "released", "events", "note"])
@@ -142,9 +167,13 @@ def test_an_entry_with_a_strange_field_is_refused(ledger: Ledger, field: str) ->
         Entry.from_json(document | {"data_digest": "abc"})
 
 
+def test_a_salt_that_is_none_is_refused() -> None:
+    for salt in ("", "5a", "x" * 64, SALT + "\n"):
+        with pytest.raises(UsageError, match="salt"):
+            Ledger(**LIMITS, salt=salt)
+
+
 def test_not_a_number_is_no_limit() -> None:
-    with pytest.raises(IntegrityError):
-        Ledger.from_bytes(b'{"delta":1e-05,"entries":[],"epsilon_limit":NaN,"format":"holdfast-privacy-ledger-1"}')
     for limit in (0.0, math.nan, math.inf):
         with pytest.raises(UsageError):
             Ledger(epsilon_limit=limit, delta=DELTA)
@@ -158,6 +187,6 @@ def test_an_entry_says_which_records_and_what_used_them() -> None:
 
 def test_a_missing_file_and_a_folder_in_its_place_are_named(tmp_path: Path, ledger: Ledger) -> None:
     with pytest.raises(InputError, match="privacy ledger"):
-        Ledger.load(tmp_path / "none.json")
+        Ledger.load(tmp_path / "none.json", **LIMITS)
     with pytest.raises(SystemFault):
         ledger.save(tmp_path)

@@ -11,7 +11,7 @@ from holdfast.data import Dataset, Feature, Schema
 from holdfast.errors import ConfigError, DataError, UnsupportedError, UsageError
 from holdfast.models import Encoding, LinearModel, accuracy
 from holdfast.training import epsilon_of, private, private_events, standardise, train_private
-from holdfast.training.mechanism import noisy_sum
+from holdfast.training.mechanism import noisy_sum, weights_on_grid
 from holdfast.training.private import _residuals, _targets, _with_intercept, _worst_case
 from holdfast.training.standardise import Standardiser, learn_standardiser
 
@@ -21,7 +21,7 @@ SPLITS = range(5)
 
 @pytest.mark.parametrize(("epsilon", "bar"), [(1.0, 0.930), (3.0, 0.945), (8.0, 0.950)])
 def test_accuracy_on_the_tumour_data_is_above_the_bar(tumour: Dataset, epsilon: float, bar: float) -> None:
-    # Five splits, four draws: the mean has a standard deviation of about 0.003 and lies 0.02 above the bar.
+    # Five splits, four draws: the mean has a standard deviation of about 0.003 and lies 0.03 above the bar.
     parts = [tumour.split(test_fraction=0.2, seed=seed) for seed in SPLITS]
     reached = [
         accuracy(train_private(train, epsilon=epsilon, delta=1e-5).model, test)
@@ -38,7 +38,7 @@ def test_the_cost_is_known_before_training_and_is_what_was_asked_for(tumour: Dat
     assert trained.epsilon == epsilon_of(planned, delta=1e-5)
     assert 2.9 < trained.epsilon <= 3.0
     assert trained.noise_multiplier == planned[-1].noise_multiplier
-    assert (trained.steps, trained.delta, trained.data_digest) == (10, 1e-5, tumour.digest)
+    assert (trained.steps, trained.delta) == (10, 1e-5)
 
 
 def test_every_sum_over_records_is_one_that_was_declared(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +52,42 @@ def test_every_sum_over_records_is_one_that_was_declared(small: Dataset, monkeyp
     monkeypatch.setattr(private, "noisy_sum", spy)
     trained = train_private(small, epsilon=1.0, delta=1e-3, steps=7)
     assert taken == [(event.noise_multiplier, event.width) for event in trained.events for _ in range(event.count)]
+
+
+@pytest.mark.parametrize("adversarial", [False, True])
+def test_all_that_is_released_comes_out_of_the_noisy_sums(
+    small: Dataset, adversarial: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the sums replaced by fixed numbers, two tables that share no row, size, place or spread give one model."""
+    other = Dataset(small.schema, np.tile([99.0, 119.0, 2.0], (37, 1)) + small.X[:37, :1] * [0.01, 0, 0], small.y[:37])
+
+    def release(data: Dataset) -> list[bytes]:
+        numbers, released = np.random.default_rng(3), []
+
+        def stub(rows, coefficients, *, clip_norm: float, noise_multiplier: float):
+            return numbers.normal(10.0, 3.0, (coefficients.shape[1], rows.shape[1]))
+
+        def remember(*args: object, **options: object) -> Standardiser:
+            standard = learn_standardiser(*args, **options)  # type: ignore[arg-type]
+            released.extend([standard.centre, standard.stretch, np.float64(standard.rows)])
+            return standard
+
+        def weights(values: np.ndarray) -> np.ndarray:
+            released.append(weights_on_grid(values))
+            return released[-1]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(standardise, "noisy_sum", stub)
+            patch.setattr(private, "noisy_sum", stub)
+            patch.setattr(private, "learn_standardiser", remember)
+            patch.setattr(private, "weights_on_grid", weights)
+            radius = np.full(Encoding(data.schema).width, 0.1) if adversarial else None
+            trained = train_private(data, epsilon=1.0, delta=1e-3, steps=7, evasion_radius=radius)
+        assert len(released) == 3 + 7
+        released += [trained.model.coef, trained.model.intercept, np.float64(trained.rows)]
+        return [np.asarray(value).tobytes() for value in (*released, trained.epsilon, trained.noise_multiplier)]
+
+    assert release(small) == release(other)
 
 
 def test_standardised_records_lie_around_0_at_length_1(tumour: Dataset) -> None:

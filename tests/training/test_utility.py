@@ -45,7 +45,7 @@ def test_the_figures_are_those_of_scikit_learn(model: LinearModel, small: Datase
 def test_the_evidence_is_about_the_model_and_survives_json(model: LinearModel, small: Dataset) -> None:
     evidence = measure_utility(model, small)
     assert (evidence.kind, evidence.subject) == ("utility", model.digest)
-    assert evidence.context["data_digest"] == small.digest
+    assert "sha256:" not in json.dumps(dict(evidence.context))
     assert len(evidence.samples["own_class_probability"]) == len(small)
     assert Evidence.from_json(json.loads(json.dumps(evidence.to_json()))).digest == evidence.digest
 

@@ -7,10 +7,11 @@ attack that fails proves nothing, except where a result says that it is exact.
 from holdfast.attacks.evasion import evasion
 from holdfast.attacks.evasion_result import EvasionResult, SecurityCurve
 from holdfast.attacks.extraction import ExtractionResult, extraction
+from holdfast.attacks.feasible import ranges, repair
 from holdfast.attacks.membership import MembershipResult, membership_inference
 from holdfast.attacks.oracle import check_subject
 from holdfast.attacks.stats import paired_difference
-from holdfast.attacks.synthetic import synthetic_rows
+from holdfast.attacks.synthetic import levelled_rows, synthetic_rows
 from holdfast.attacks.threat import FeasibleChange
 
 __all__ = [
@@ -22,7 +23,10 @@ __all__ = [
     "check_subject",
     "evasion",
     "extraction",
+    "levelled_rows",
     "membership_inference",
     "paired_difference",
+    "ranges",
+    "repair",
     "synthetic_rows",
 ]

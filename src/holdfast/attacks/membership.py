@@ -19,7 +19,7 @@ from holdfast.attacks import references
 from holdfast.attacks.oracle import Oracle, check_subject
 from holdfast.attacks.stats import auc, difference, tpr_at_fpr, worst_difference
 from holdfast.data import Dataset, Labels, Matrix
-from holdfast.errors import UsageError
+from holdfast.errors import DataError, UsageError
 from holdfast.evidence import Evidence, Figure
 from holdfast.models import Model, Trainer
 
@@ -68,7 +68,7 @@ class MembershipResult:
             kind="membership-inference",
             subject=model_digest,
             subject_kind="model",
-            title=f"Someone who guesses membership of a record by LiRA has an advantage of {self.advantage.value:.1%}",
+            title=_title(self.advantage),
             figures={
                 "advantage": self.advantage,
                 "auc": self.auc,
@@ -94,6 +94,13 @@ class MembershipResult:
         )
 
 
+def _title(advantage: Figure) -> str:
+    measured = f"an advantage of {advantage.value:.1%}"
+    if advantage.low is not None and advantage.low > 0:
+        return f"Someone who guesses membership of a record by LiRA does better than chance: {measured}"
+    return f"LiRA was not seen to guess membership of a record better than chance: {measured}"
+
+
 def membership_inference(
     model: Model,
     *,
@@ -116,7 +123,7 @@ def membership_inference(
         progress: called with (shadows trained, shadows) after each.
 
     Raises:
-        DataError: fewer than two records on a side, or another schema.
+        DataError: fewer than two records on a side, a single record of a class, or another schema.
         UsageError: fewer than 4 shadows.
         UnsupportedError: the answers are not probabilities, or differ from one time to the next.
     """
@@ -128,7 +135,7 @@ def membership_inference(
     member = np.arange(len(pool)) < len(members)
     target = Oracle(model)
     target.check_repeatable(pool.X)
-    inside = shadow_split(len(pool), n_shadows, share=len(members) / len(pool), rng=rng)
+    inside = shadow_split(pool.y, n_shadows, share=len(members) / len(pool), rng=rng)
     confidence = np.empty((n_shadows, len(pool)))
     for shadow in range(n_shadows):
         trained = trainer(pool.take(inside[shadow]), seed=int(rng.integers(_SEEDS)))
@@ -139,14 +146,28 @@ def membership_inference(
     return _result(scores, member, n_shadows)
 
 
-def shadow_split(records: int, n_shadows: int, *, share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """(shadows, records) which records each shadow is trained on.
+def shadow_split(y: Labels, n_shadows: int, *, share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """(shadows, records) which records each shadow is trained on, for records with these labels.
 
     Every record is in the same number of shadows: `share` of them, so that shadows are about as large as the target's
     training set, but never less than a quarter or more than three quarters, so that both Gaussians rest on enough.
+    Every shadow has a record of every class, without which it could not be trained: a few records of each class, drawn
+    at random, share the shadows out among them. Those of a class with two or three records are in more shadows for it.
+
+    Raises:
+        DataError: a class with one record, which cannot be both in every shadow and outside of some.
     """
     count = round(min(max(share, 0.25), 0.75) * n_shadows)
-    return rng.random((n_shadows, records)).argsort(axis=0) < count
+    inside = rng.random((n_shadows, len(y))).argsort(axis=0) < count
+    for label in np.unique(y):
+        records = rng.permutation(np.flatnonzero(y == label))
+        if len(records) < 2:
+            raise DataError("expected 2 or more records of each class to tell members by, got 1 of a class")
+        each = max(count, -(-n_shadows // len(records)))
+        few = records[: -(-n_shadows // each)]
+        turn = rng.permutation(n_shadows)[:, None] - each * np.arange(len(few))
+        inside[:, few] = turn % n_shadows < each
+    return inside
 
 
 def likelihood_ratios(target: Matrix, shadows: Matrix, inside: npt.NDArray[np.bool_]) -> Matrix:

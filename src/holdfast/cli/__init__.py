@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 
 from holdfast.cli import terminal
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, SystemFault
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Run a command; an error of ours becomes one sentence and a stable exit code."""
-    from holdfast.cli.app import app
-
+    """Run a command; an error of ours becomes one sentence and a stable exit code, any other one a confession."""
     try:
+        from holdfast.cli.app import app
+
         app()
     except HoldfastError as error:
         terminal.complain(error)
@@ -26,3 +26,10 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(terminal.SAFE)
+    except MemoryError:
+        fault = SystemFault("there is not enough memory", hint="give the machine more, or take a smaller table")
+        terminal.complain(fault)
+        sys.exit(terminal.exit_code(fault))
+    except Exception as error:  # noqa: BLE001 - the front door: Python would end with 1, which means "policy not met"
+        terminal.confess(error)
+        sys.exit(terminal.DEFECT)

@@ -15,7 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 safe, 1 policy not met, 2 bad input, 3 tampered, 4 refused, 5 machine.",
+    epilog="Exit codes: 0 safe, 1 policy not met, 2 bad input, 3 tampered, 4 refused, 5 machine, 70 a defect.",
 )
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The holdfast.toml to carry out.")]
@@ -198,11 +198,20 @@ def ask(
 
 
 @app.command()
-def audit(store: ServiceStore = STORE_DEFAULT) -> None:
-    """Verify the audit log of a service: no entry edited, removed or added by another hand."""
+def audit(
+    store: ServiceStore = STORE_DEFAULT,
+    signer: Annotated[
+        Path | None,
+        typer.Option(help="The log's public key, from elsewhere; the one beside the database if not given."),
+    ] = None,
+    noted: Annotated[
+        str | None, typer.Option(metavar="NUMBER:HASH", help="An entry noted earlier, which the log must contain.")
+    ] = None,
+) -> None:
+    """Verify the audit log of a service: that its entries are whole, in order, and signed."""
     from holdfast.cli.service import verify_audit
 
-    verify_audit(store)
+    verify_audit(store, signer=signer, noted=noted)
 
 
 @app.callback(invoke_without_command=True)

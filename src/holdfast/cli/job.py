@@ -55,7 +55,7 @@ def compare_with(config: Path, manifest_path: Path) -> None:
     try:
         data = read_bytes(manifest_path, max_bytes=limits.MAX_DATA_MANIFEST_BYTES, what="a manifest")
         manifest = Manifest.from_json(json.loads(data))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WireError(f"{manifest_path} is not a manifest: {error}") from None
     difference = compare(manifest, Project.read(config).data)
     if not difference.same:

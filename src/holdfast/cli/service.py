@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Final
@@ -11,13 +12,16 @@ from holdfast.cli.bundles import load_bundle
 from holdfast.cli.terminal import say
 from holdfast.custody import SigningKey, VerifyKey
 from holdfast.data import read_table
-from holdfast.errors import CredentialError, InputError
+from holdfast.errors import CredentialError, InputError, IntegrityError, UsageError
 from holdfast.http import Client, create_app, serve
 from holdfast.pipeline import keyring, read_config
-from holdfast.serving import Access, AuditLog, Service, Store
+from holdfast.serving import Access, AuditHead, AuditLog, Service, Store, read_audit
 from holdfast.serving import verify_audit as verify_log
 
 TOKEN_VARIABLE: Final = "HOLDFAST_TOKEN"
+
+_HASH: Final = re.compile("[0-9a-f]{64}")
+_NUMBER_DIGITS: Final = 18
 
 
 def add_client(name: str, *, budget: int, store: Path) -> None:
@@ -44,7 +48,7 @@ def serve_sealed(sealed: Path, *, signer: Path, key: Path, config: Path, store: 
     settings = read_config(config)
     bundle = load_bundle(sealed, signer=signer, key=key)
     with Store(store) as opened:
-        audit = AuditLog(opened, key=_audit_key(store), anchor=_anchor(store))
+        audit = AuditLog(opened, key=_audit_key(opened, store), anchor=_anchor(store))
         service = Service(
             bundle, policy=settings.demands, store=opened, audit=audit, reaction=settings.serve.unusual_use
         )
@@ -57,7 +61,10 @@ def serve_sealed(sealed: Path, *, signer: Path, key: Path, config: Path, store: 
                 listening=lambda url: say(f"serving on {url}; stop with Ctrl-C"),
             )
         finally:
-            audit.close()
+            try:
+                service.close()
+            finally:
+                audit.close()
     say("stopped; every request in progress was answered")
 
 
@@ -84,16 +91,24 @@ def ask_service(table: Path, *, url: str, private: bool) -> None:
     frame.to_csv(sys.stdout, index=False)
 
 
-def verify_audit(store: Path) -> None:
-    """Verify the log.
+def verify_audit(store: Path, *, signer: Path | None, noted: str | None) -> None:
+    """Verify the log, and say how far that goes: who can write the folder can replace log, anchor and key together.
 
     Raises:
-        IntegrityError: an entry was edited, removed or added by another hand.
+        IntegrityError: the log does not fit its signatures, its anchor, or the entry noted.
+        UsageError: the noted entry is not NUMBER:HASH.
     """
+    head = _noted(noted) if noted is not None else None
+    key = VerifyKey.load(signer or _audit_public(store))
     with Store(_present(store)) as opened:
-        head = verify_log(opened, signer=VerifyKey.load(_audit_public(store)), anchor=_anchor(store))
-    say(f"{head.number} entries, none edited, removed or added; the newest is {head.hash}")
-    say("note this hash elsewhere: it is what tells if the whole log is replaced")
+        newest = verify_log(opened, signer=key, anchor=_anchor(store), noted=head)
+    whose = f"the key {signer}" if signer else "the key beside the database"
+    say(f"{newest.number} entries, each chained to the one before, the newest signed with {whose}")
+    if head:
+        say(f"entry {head.number} is the one noted: it and those before it are as they were then")
+    elif signer is None:
+        say("whoever can write this folder can replace log and key together; --signer and --noted would show it")
+    say(f"note this elsewhere: {newest.number}:{newest.hash}")
 
 
 def _present(store: Path) -> Path:
@@ -102,10 +117,28 @@ def _present(store: Path) -> Path:
     return store
 
 
-def _audit_key(store: Path) -> SigningKey:
-    """The key that signs the audit log of a store; made when the store is first served."""
+def _noted(text: str) -> AuditHead:
+    number, _, digest = text.partition(":")
+    if not (number.isdecimal() and len(number) <= _NUMBER_DIGITS and int(number) and _HASH.fullmatch(digest)):
+        raise UsageError(
+            f"expected an entry as NUMBER:HASH, got {text[:100]!r}", hint="holdfast audit prints it in its last line"
+        )
+    return AuditHead(int(number), digest)
+
+
+def _audit_key(opened: Store, store: Path) -> SigningKey:
+    """The key that signs the audit log of a store; made when the store is first served, and never again.
+
+    Raises:
+        IntegrityError: there is a log, or an anchor, and the key is gone.
+    """
     path = store.with_name(f"{store.name}.audit.key")
     if not path.exists():
+        if _anchor(store).exists() or read_audit(opened, newest=1):
+            raise IntegrityError(
+                f"expected the key that signs this audit log at {path}, it is gone",
+                hint="bring it back, or move the database and its anchor away and begin a new log",
+            )
         key = SigningKey.generate()
         key.save(path, passphrase=keyring.passphrase())
         key.public.save(_audit_public(store))

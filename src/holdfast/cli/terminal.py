@@ -3,12 +3,17 @@
 * What a command is asked for goes to stdout; errors and hints go to stderr.
 * On a terminal, progress moves; in a pipe or a log, each step is one plain line.
 * An error is one sentence after `error:`, and where there is a next thing to do, one after `hint:`.
-* The exit code tells who has to act; see `EXIT_CODES`.
+* The exit code tells who has to act; see `EXIT_CODES`. An error that is none of ours is a defect of Holdfast: it has
+  an exit code of its own, so that nobody takes it for a policy that is not met, and its traceback is shown.
+* Text from outside, such as the name of a class, cannot speak to the terminal: its control characters are taken out.
 """
 
 from __future__ import annotations
 
+import re
 import sys
+import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 SAFE: Final = 0
+_SECONDS_BETWEEN_LINES: Final = 10.0
 EXIT_CODES: Final = (
     (PolicyError, 1),  # done, and the evidence does not meet the policy
     (UsageError, 2),  # the command or holdfast.toml has to be mended
@@ -37,7 +43,11 @@ EXIT_CODES: Final = (
     (AccessError, 4),  # no valid token, or a budget is spent
     (SystemFault, 5),  # disk, port, network
 )
+DEFECT: Final = 70
 INTERRUPTED: Final = 130
+
+# Control characters, line ends of any kind, the marks that turn the direction of writing, and halves of characters.
+_SPEAKS_TO_THE_TERMINAL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def exit_code(error: HoldfastError) -> int:
@@ -47,26 +57,45 @@ def exit_code(error: HoldfastError) -> int:
 
 def complain(error: HoldfastError) -> None:
     """Say on stderr what is wrong and what to do."""
-    sys.stderr.write(f"error: {error}\n")
+    sys.stderr.write(f"error: {clean(str(error))}\n")
     if error.hint:
-        sys.stderr.write(f"hint: {error.hint}\n")
+        sys.stderr.write(f"hint: {clean(error.hint)}\n")
+
+
+def confess(error: Exception) -> None:
+    """Say on stderr that Holdfast itself failed, and where."""
+    sys.stderr.write(f"error: this is a defect in Holdfast: {clean(f'{type(error).__name__}: {error}')}\n")
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        sys.stderr.write(f"{clean(line)}\n")
 
 
 def say(text: str = "") -> None:
     """Write one line to stdout."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(clean(text) + "\n")
     sys.stdout.flush()
+
+
+def clean(text: str) -> str:
+    """A line of text in which a question mark stands for whatever a terminal would obey instead of showing."""
+    return _SPEAKS_TO_THE_TERMINAL.sub("?", text)
 
 
 class PlainReporter:
     """A run as plain lines, for pipes and logs."""
 
+    def __init__(self) -> None:
+        self._told = 0.0
+
     def begin(self, step: str, *, doing: str) -> None:
         """One line that the step has begun."""
+        self._told = time.monotonic()
         say(f"{step}: {doing}")
 
     def advance(self, step: str, *, done: int, total: int) -> None:
-        """Nothing: a log needs no moving numbers."""
+        """A line now and then, so that a log shows a long step at work."""
+        if time.monotonic() - self._told >= _SECONDS_BETWEEN_LINES:
+            self._told = time.monotonic()
+            say(f"{step}: {done} of {total}")
 
     def skip(self, step: str, *, lines: tuple[str, ...]) -> None:
         """The findings of the earlier run."""
@@ -116,7 +145,7 @@ class TerminalReporter:
             self._task = None
         self._progress.console.print(title, highlight=False)
         for line in lines:
-            self._progress.console.print(f"    {escape(line)}", highlight=False)
+            self._progress.console.print(f"    {escape(clean(line))}", highlight=False)
 
 
 @contextmanager

@@ -14,13 +14,15 @@ import pyarrow as pa
 import pyarrow.csv
 
 from holdfast import limits
-from holdfast.data.table_bounds import check_names, first_line, too_large
+from holdfast.data.table_bounds import check_cells, check_names, first_line, too_large
 from holdfast.errors import DataError
 
 MISSING: Final = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "?")
 """The fields of a CSV file that mean "no value"."""
 
 _BLOCK_BYTES: Final = 4 * 2**20
+_HEADER_BYTES: Final = 4 * _BLOCK_BYTES
+"""Bytes in which the header is looked for; as many columns of the longest names as are read fit twice."""
 
 
 def read_csv(path: Path) -> pa.Table:
@@ -33,7 +35,8 @@ def read_csv(path: Path) -> pa.Table:
     """
     data = _unzip(path) if path.name.lower().endswith(".gz") else path.read_bytes()
     _check_text(data, path)
-    names = _header(data, path)
+    names = _header(data[:_HEADER_BYTES], path)
+    check_cells(sum(map(data.count, (b",", b"\n", b"\r"))), path)  # every field ends in one of them
     options: dict[str, Any] = {
         "read_options": pa.csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
         "parse_options": pa.csv.ParseOptions(newlines_in_values=True),
@@ -81,16 +84,18 @@ def _parse(data: bytes, path: Path, *, column_types: dict[str, Any], **options: 
 
 def _unzip(path: Path) -> bytes:
     """The content of a gzipped file, read no further than the bound: a small file can unpack to anything."""
+    unpacked = io.BytesIO()
     try:
         with gzip.open(path) as file:
-            data = file.read(limits.MAX_TABLE_BYTES + 1)
+            while unpacked.tell() <= limits.MAX_TABLE_BYTES and (part := file.read(_BLOCK_BYTES)):
+                unpacked.write(part)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"expected a gzipped table, {path} is damaged or cut off: {first_line(error)}") from None
-    if len(data) > limits.MAX_TABLE_BYTES:
+    if unpacked.tell() > limits.MAX_TABLE_BYTES:
         raise too_large(path)
-    if not data:
+    if not unpacked.tell():
         raise DataError(f"expected a table, {path} is empty")
-    return data
+    return unpacked.getvalue()
 
 
 def _check_text(data: bytes, path: Path) -> None:
@@ -112,7 +117,8 @@ def _check_text(data: bytes, path: Path) -> None:
 
 
 def _header(data: bytes, path: Path) -> list[str]:
-    lines = csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline=""))
+    text = data.decode("utf-8-sig", errors="ignore")  # all of it is UTF-8, but for a character that is cut in two
+    lines = csv.reader(io.StringIO(text, newline=""))
     try:
         names = next((row for row in lines if row), [])
     except csv.Error as error:

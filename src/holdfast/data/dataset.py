@@ -69,27 +69,38 @@ class Dataset:
         return Dataset(self.schema, self.X[rows], self.y[rows])
 
     def split(self, *, test_fraction: float, seed: int) -> tuple[Dataset, Dataset]:
-        """Split into train and test at random, with the same share of each class in both.
+        """Split into train and test, each row on a side by a hash of its own content and the seed.
 
-        The same seed gives the same split. Each class keeps at least one row on both sides where it has two.
+        So a row that joins or leaves the table moves no other from one side to the other, which the privacy of a
+        training on one side rests on. Rows that repeat each other are on one side. Shares come out about as asked for.
+        Split a side again with another seed: the same one would put all of it on one side.
 
         Raises:
             UsageError: `test_fraction` is not between 0 and 1.
-            DataError: fewer than two rows of a class, so that one side would lack it.
+            DataError: a class without a row on one of the sides.
         """
         if not 0 < test_fraction < 1:
             raise UsageError(f"test_fraction must lie between 0 and 1, got {test_fraction}")
-        rng = np.random.default_rng(seed)
-        test: list[int] = []
-        for label, name in enumerate(self.schema.classes):
-            rows = rng.permutation(np.flatnonzero(self.y == label))
-            if len(rows) < 2:
-                raise DataError(f"class {name!r} has {len(rows)} rows, at least 2 are needed to train and test")
-            count = min(max(round(test_fraction * len(rows)), 1), len(rows) - 1)
-            test.extend(rows[:count].tolist())
-        mask = np.zeros(len(self), dtype=bool)
-        mask[test] = True
-        return self.take(~mask), self.take(mask)
+        held_out = self._positions(seed) < test_fraction
+        for side, mask in (("to train on", ~held_out), ("to test on", held_out)):
+            absent = np.setdiff1d(np.arange(len(self.schema.classes)), self.y[mask])
+            if len(absent):
+                raise DataError(
+                    f"class {self.schema.classes[int(absent[0])]!r} has no row {side} after the split",
+                    hint="take another seed or test_fraction, or collect more rows of the class",
+                )
+        return self.take(~held_out), self.take(held_out)
+
+    def _positions(self, seed: int) -> Matrix:
+        """(rows,) where each row stands between 0 and 1: a hash of its values and label, keyed with the seed."""
+        values = np.hstack([self.X.astype("<f8").view("<i8"), self.y.astype("<i8")[:, None]])
+        data, width = values.tobytes(), 8 * values.shape[1]
+        key = hashlib.sha256(str(seed).encode()).digest()
+        digests = b"".join(
+            hashlib.blake2b(data[start : start + width], digest_size=8, key=key).digest()
+            for start in range(0, len(data), width)
+        )
+        return np.asarray((np.frombuffer(digests, dtype="<u8") >> np.uint64(11)) * 2.0**-53)
 
     def to_frame(self) -> pd.DataFrame:
         """The table with its categories and classes by name; `from_frame` is the inverse."""

@@ -19,7 +19,7 @@ from holdfast.data.csv_file import read_csv
 from holdfast.data.dataset import Dataset, from_frame
 from holdfast.data.parquet_file import read_parquet
 from holdfast.data.schema import Schema
-from holdfast.data.table_bounds import too_large
+from holdfast.data.table_bounds import too_large, too_long
 from holdfast.errors import DataError, InputError
 from holdfast.files import system_fault
 
@@ -75,10 +75,7 @@ def _to_frame(table: pa.Table, path: Path) -> pd.DataFrame:
         if pa.types.is_string(column.type):
             longest = pc.max(pc.utf8_length(column)).as_py() or 0
             if longest > limits.MAX_FIELD_CHARS:
-                raise DataError(
-                    f"column {name!r} has a field of {longest} characters, at most {limits.MAX_FIELD_CHARS} are read",
-                    hint="look for a double quote that is not closed, or leave the column out",
-                )
+                raise too_long(name, f"{longest} characters")
     frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
     for name in frame.columns[frame.dtypes == np.float64]:
         if (infinite := np.isinf(frame[name].to_numpy())).any():

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 from holdfast import limits
 from holdfast.errors import DataError, InputError
+
+CELL_BYTES: Final = 8
+"""Bytes that a cell takes in memory at least, whatever it takes in the file: those of a number."""
 
 
 def check_names(names: Sequence[str], path: Path) -> list[str]:
@@ -34,9 +38,25 @@ def _twice(names: Iterable[str]) -> str | None:
     return None
 
 
+def check_cells(cells: int, path: Path) -> None:
+    """Refuse a table whose cells alone take more memory than the bound: empty ones take next to no bytes in a file."""
+    if cells * CELL_BYTES > limits.MAX_TABLE_BYTES:
+        raise too_large(path)
+
+
+def too_long(name: str, length: str) -> DataError:
+    """The error for a text longer than the bound."""
+    return DataError(
+        f"column {name!r} has a field of {length}, at most {limits.MAX_FIELD_CHARS} characters are read",
+        hint="look for a double quote that is not closed, or leave the column out",
+    )
+
+
 def too_large(path: Path) -> InputError:
     """The error for a file that is larger, or unpacks to more, than the bound."""
-    return InputError(f"expected a table of at most {limits.MAX_TABLE_BYTES} bytes, {path} is larger")
+    return InputError(
+        f"expected a table of at most {limits.MAX_TABLE_BYTES} bytes, {path} is larger or unpacks to more"
+    )
 
 
 def first_line(error: Exception) -> str:

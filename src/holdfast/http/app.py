@@ -13,13 +13,19 @@
 
 Everything but health needs `Authorization: Bearer TOKEN`, and learns nothing without it. `statuses.py` says which error
 has which status. The work is done in threads: the event loop only moves bytes.
+
+One client cannot keep the service from others: it has a few requests in progress and no more, one that cannot get an
+answer is refused before its body is read, and few bodies are parsed at a time. What is refused here, once the client is
+known, goes to the audit log as what is refused further in does.
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -32,12 +38,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from holdfast.data import Matrix
 from holdfast.errors import CredentialError, HoldfastError
-from holdfast.http.body import read_body
-from holdfast.http.gate import Door, Gate, Metrics
+from holdfast.http.body import MediaType, read_body
+from holdfast.http.gate import HEALTH, Door, Gate, Metrics, Places
 from holdfast.http.statuses import error_response, plain_error, status_of
 from holdfast.http.tensors import InferRequest, input_tensors, output_tensors, prediction_tensors
-from holdfast.limits import MAX_PUBLIC_KEY_BYTES, MAX_REQUEST_BYTES
+from holdfast.limits import MAX_BODIES_PARSED_AT_ONCE, MAX_PUBLIC_KEY_BYTES, MAX_REQUEST_BYTES
 from holdfast.serving import Client, Service
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
@@ -54,8 +61,8 @@ def create_app(service: Service) -> Starlette:
     model = "/v2/models/{name}"
     version = model + "/versions/{version}"
     routes = [
-        Route("/v2/health/live", api.live),
-        Route("/v2/health/ready", api.ready),
+        Route(f"{HEALTH}live", api.live),
+        Route(f"{HEALTH}ready", api.ready),
         Route("/v2", api.for_clients(api.server)),
         Route("/metrics", api.for_clients(api.metrics)),
         *(Route(path, api.for_clients(api.model)) for path in (model, version)),
@@ -78,6 +85,8 @@ class _Api:
         self._service = service
         self._door = door
         self._metrics = metrics
+        self._places = Places()
+        self._parsing = asyncio.Semaphore(MAX_BODIES_PARSED_AT_ONCE)
 
     def for_clients(self, endpoint: _ClientEndpoint) -> _Endpoint:
         """An endpoint that only a client reaches, and whose every error becomes an answer."""
@@ -86,8 +95,11 @@ class _Api:
         async def guarded(request: Request) -> Response:
             try:
                 client = await run_in_threadpool(self._service.authenticate, _bearer(request))
-                self._check_address(request)
-                return await endpoint(request, client)
+                async with self._recorded(request, client):
+                    self._check_address(request)
+                    place = self._places.take(client.name)
+                with place:
+                    return await endpoint(request, client)
             except HoldfastError as error:
                 if status_of(error) >= 500:
                     _log.error("%s: %s", type(error).__name__, error)
@@ -142,11 +154,14 @@ class _Api:
 
     async def infer(self, request: Request, client: Client) -> Response:
         """Rows in the clear."""
-        body = await read_body(request, media_type="application/json", max_bytes=MAX_REQUEST_BYTES)
-        return await run_in_threadpool(self._infer, client, InferRequest(body, self._service.schema))
+        body = await self._body(request, client, "application/json", max_bytes=MAX_REQUEST_BYTES)
+        asked = InferRequest(body, self._service.schema)
+        async with self._parsing:
+            rows = await run_in_threadpool(_attempt, lambda: asked.rows)
+        return await run_in_threadpool(self._infer, client, asked, rows)
 
-    def _infer(self, client: Client, asked: InferRequest) -> Response:
-        prediction = self._service.infer(client, lambda: asked.rows)
+    def _infer(self, client: Client, asked: InferRequest, rows: Callable[[], Matrix]) -> Response:
+        prediction = self._service.infer(client, rows)
         self._metrics.rows.labels("clear").inc(len(prediction.labels))
         answer: dict[str, Any] = {
             "model_name": self._service.bundle.name,
@@ -161,13 +176,13 @@ class _Api:
 
     async def upload_key(self, request: Request, client: Client) -> Response:
         """The client's public key."""
-        body = await read_body(request, media_type="application/octet-stream", max_bytes=MAX_PUBLIC_KEY_BYTES)
+        body = await self._body(request, client, "application/octet-stream", max_bytes=MAX_PUBLIC_KEY_BYTES)
         await run_in_threadpool(self._service.upload_key, client, body, digest=request.path_params["digest"])
         return Response(status_code=204)
 
     async def private_infer(self, request: Request, client: Client) -> Response:
         """Encrypted rows."""
-        query = await read_body(request, media_type="application/octet-stream", max_bytes=MAX_REQUEST_BYTES)
+        query = await self._body(request, client, "application/octet-stream", max_bytes=MAX_REQUEST_BYTES)
         answer = await run_in_threadpool(self._service.private_infer, client, query)
         self._metrics.rows.labels("private").inc(answer.rows)
         return Response(answer.data, media_type="application/octet-stream")
@@ -177,10 +192,40 @@ class _Api:
         self._metrics.alerts.set(await run_in_threadpool(self._service.reactions.count))
         return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
+    async def _body(self, request: Request, client: Client, media_type: MediaType, *, max_bytes: int) -> bytes:
+        """The body, of a client that may get an answer to it."""
+        async with self._recorded(request, client):
+            self._service.access.expect(client)
+            return await read_body(request, media_type=media_type, max_bytes=max_bytes)
+
+    @asynccontextmanager
+    async def _recorded(self, request: Request, client: Client) -> AsyncIterator[None]:
+        """Write what is refused before the service is asked into the audit log."""
+        try:
+            yield
+        except (HoldfastError, HTTPException, ClientDisconnect) as error:
+            outcome = f"status {error.status_code}" if isinstance(error, HTTPException) else type(error).__name__
+            action = request.scope["endpoint"].__name__.replace("_", " ")
+            await run_in_threadpool(self._service.refused, client, action, outcome=outcome)
+            raise
+
     def _check_address(self, request: Request) -> None:
         bundle, asked = self._service.bundle, request.path_params
         if asked.get("name", bundle.name) != bundle.name or asked.get("version", bundle.version) != bundle.version:
             raise HTTPException(404, f"expected the model {bundle.name!r} in version {bundle.version!r}, got another")
+
+
+def _attempt(read: Callable[[], Matrix]) -> Callable[[], Matrix]:
+    """Rows that are read now, or the error of reading them, to be met where the audit log is written."""
+    try:
+        rows = read()
+    except Exception as error:  # noqa: BLE001 - raised again, by the one who asks for the rows
+        return functools.partial(_fail, error)
+    return lambda: rows
+
+
+def _fail(error: Exception) -> Matrix:
+    raise error
 
 
 def _bearer(request: Request) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import json
 import ssl
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ import httpx
 
 from holdfast.errors import InputError, SystemFault, UsageError, WireError
 from holdfast.http.statuses import error_of
-from holdfast.limits import MAX_REQUEST_BYTES, MAX_TOKEN_CHARS
+from holdfast.limits import MAX_REQUEST_BYTES, MAX_REQUESTS_PER_CLIENT, MAX_TOKEN_CHARS
 
 
 class Connection:
-    """Connections to one service with one token. Threads may share it.
+    """Connections to one service with one token. Threads may share it; as many ask at once as the service allows.
 
     Args:
         url: of the service.
@@ -36,6 +37,7 @@ class Connection:
         base = _checked_url(url)
         self.url = str(base)
         self._timeout_s = timeout_s
+        self._places = threading.BoundedSemaphore(MAX_REQUESTS_PER_CLIENT)
         self._http = httpx.Client(
             base_url=base,
             headers={"Authorization": f"Bearer {token}"},
@@ -54,7 +56,7 @@ class Connection:
         """
         headers = {"Content-Type": media_type} if content is not None else {}
         try:
-            with self._http.stream(method, path, content=content, headers=headers) as response:
+            with self._places, self._http.stream(method, path, content=content, headers=headers) as response:
                 body = _bounded(response)
         except httpx.TimeoutException:
             raise SystemFault(

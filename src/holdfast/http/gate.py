@@ -1,16 +1,21 @@
-"""The outermost layer: how many requests at once, none while stopping, and how long each took."""
+"""The outermost layer: how many requests at once, in all and of one client; none while stopping; how long each took."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter as Tally
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from holdfast.errors import BudgetError
 from holdfast.http.statuses import plain_error
-from holdfast.limits import MAX_REQUESTS_AT_ONCE
+from holdfast.limits import MAX_REQUESTS_AT_ONCE, MAX_REQUESTS_PER_CLIENT
 
+HEALTH: Final = "/v2/health/"
 _BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.25, 1.0, 5.0, 30.0)
 
 
@@ -41,8 +46,38 @@ class Door:
         self.is_open = False
 
 
+class Places:
+    """How many requests each client has in progress. For the event loop's thread alone."""
+
+    def __init__(self) -> None:
+        self._taken: Tally[str] = Tally()
+
+    def take(self, client: str) -> AbstractContextManager[None]:
+        """One of the client's places, taken now and until the end of the `with` block that it is given to.
+
+        Raises:
+            BudgetError: all are taken.
+        """
+        if self._taken[client] >= MAX_REQUESTS_PER_CLIENT:
+            raise BudgetError(
+                f"{client!r} has {MAX_REQUESTS_PER_CLIENT} requests in progress, as many as one client may have",
+                hint="wait for an answer before asking again",
+            )
+        self._taken[client] += 1
+        return self._until_the_end(client)
+
+    @contextmanager
+    def _until_the_end(self, client: str) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._taken[client] -= 1
+            if not self._taken[client]:
+                del self._taken[client]
+
+
 class Gate:
-    """ASGI middleware: lets requests through to the app.
+    """ASGI middleware: lets requests through to the app; those that ask after its health even when it is full.
 
     Args:
         app: what is behind the gate.
@@ -60,7 +95,7 @@ class Gate:
         """One request."""
         if not self._door.is_open:
             await plain_error(503, "the service is stopping", hint="ask again later")(scope, receive, send)
-        elif self._inside >= MAX_REQUESTS_AT_ONCE:
+        elif self._inside >= MAX_REQUESTS_AT_ONCE and not scope.get("path", "").startswith(HEALTH):
             await plain_error(503, "the service is full", hint="ask again in a moment")(scope, receive, send)
         else:
             await self._pass(scope, receive, send)

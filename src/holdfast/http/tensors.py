@@ -8,9 +8,9 @@ as it is written in JSON. Protocol: https://github.com/kserve/open-inference-pro
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from holdfast.data import Feature, Matrix, Schema
 from holdfast.errors import DataError, InputError
-from holdfast.limits import MAX_NAME_CHARS, MAX_REQUEST_ROWS
+from holdfast.limits import MAX_NAME_CHARS, MAX_REQUEST_LISTS, MAX_REQUEST_ROWS
 from holdfast.serving import Prediction
 
 MATRIX: Final = "features"
@@ -32,6 +32,7 @@ _JSON_TYPES: Final[Mapping[str, tuple[type, ...]]] = MappingProxyType(
     {"BOOL": (bool,), "BYTES": (str,), "FP16": (int, float), "FP32": (int, float), "FP64": (int, float)}
     | dict.fromkeys(_INTEGER_RANGES, (int,))
 )
+_TEXT_OR_OPENING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]', re.DOTALL)
 
 
 class InferRequest:
@@ -45,8 +46,9 @@ class InferRequest:
     def __init__(self, body: bytes, schema: Schema) -> None:
         self._body = body
         self._schema = schema
+        self._parsed: Mapping[str, Any] | None = None
 
-    @cached_property
+    @property
     def rows(self) -> Matrix:
         """(rows, features) in the schema's units; ranges and relations are not checked yet.
 
@@ -67,7 +69,7 @@ class InferRequest:
             raise DataError("expected inputs of one length, got several")
         return np.column_stack(columns)
 
-    @cached_property
+    @property
     def id(self) -> str | None:
         """What the answer is to carry, to be told from others.
 
@@ -77,9 +79,11 @@ class InferRequest:
         value = self._document.get("id")
         if value is not None and not (isinstance(value, str) and len(value) <= MAX_NAME_CHARS):
             raise InputError(f"expected an id of at most {MAX_NAME_CHARS} characters, got {_shown(value)}")
+        if value is not None and not _is_unicode(value):
+            raise InputError(f"expected an id in Unicode, got half of a character in {_shown(value)}")
         return value
 
-    @cached_property
+    @property
     def outputs(self) -> tuple[str, ...]:
         """The outputs that were asked for: all of them, unless the request names some.
 
@@ -91,17 +95,11 @@ class InferRequest:
             raise InputError(f"expected outputs among {', '.join(OUTPUTS)}, got {_shown(unknown[0])}")
         return names or OUTPUTS
 
-    @cached_property
+    @property
     def _document(self) -> Mapping[str, Any]:
-        try:
-            document = json.loads(self._body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
-        except RecursionError:
-            raise InputError("expected an inference request, got JSON nested too deeply to be one") from None
-        except ValueError as error:
-            raise InputError(f"expected an inference request in JSON, got: {_shown(str(error))}") from None
-        if not isinstance(document, dict):
-            raise InputError(f"expected an inference request as a JSON object, got {_shown(document)}")
-        return document
+        if self._parsed is None:
+            self._parsed = _parse(self._body)
+        return self._parsed
 
 
 def input_tensors(schema: Schema) -> list[dict[str, Any]]:
@@ -219,6 +217,39 @@ def _codes(feature: Feature, values: list[Any]) -> Matrix:
     if unknown is not None:
         raise DataError(f"expected a category of {_shown(feature.name)}, got {_shown(unknown)}")
     return np.array([positions[text] for text in texts], dtype=np.float64)
+
+
+def _parse(body: bytes) -> Mapping[str, Any]:
+    _check_lists(body)
+    try:
+        document = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except RecursionError:
+        raise InputError("expected an inference request, got JSON nested too deeply to be one") from None
+    except ValueError as error:
+        raise InputError(f"expected an inference request in JSON, got: {_shown(str(error))}") from None
+    if not isinstance(document, dict):
+        raise InputError(f"expected an inference request as a JSON object, got {_shown(document)}")
+    return document
+
+
+def _check_lists(body: bytes) -> None:
+    """Refuse JSON of very many lists before they are made: each takes many times the bytes that it has in the body."""
+    if body.count(b"[") + body.count(b"{") <= MAX_REQUEST_LISTS:
+        return
+    openings = (found for found in _TEXT_OR_OPENING.finditer(body) if found.end() - found.start() == 1)
+    if next(islice(openings, MAX_REQUEST_LISTS, None), None) is not None:
+        raise InputError(
+            f"expected at most {MAX_REQUEST_LISTS} lists and objects in one request, got more",
+            hint="send the data of a tensor as one flat list",
+        )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -21,6 +21,12 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
 
 
+_MAX_DEPTH = 20
+"""Tables and lists inside one another; a holdfast.toml needs five."""
+_MAX_INTEGER = 2**63
+"""The whole numbers that TOML speaks of fit in 64 bits; Python's reader takes larger ones."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -151,16 +157,20 @@ def read_config(path: Path) -> Config:
         table = tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 at byte {error.start}") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # a TOMLDecodeError, or of a number with thousands of digits
         raise ConfigError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path} is not TOML that can be read: its values are nested too deeply") from None
     return parse_config(table, path=path)
 
 
 def parse_config(table: Mapping[str, Any], *, path: Path) -> Config:
     """Check a table read from `path`; see `read_config`."""
+    _check_values(table, path=path)
     try:
         config = Config.model_validate(dict(table))
         config.schema  # noqa: B018 - a schema that makes no sense is found here and not half way through a run
+        _check_policy_can_be_met(config)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -170,3 +180,24 @@ def parse_config(table: Mapping[str, Any], *, path: Path) -> Config:
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}", hint=error.hint) from None
     return config
+
+
+def _check_policy_can_be_met(config: Config) -> None:
+    """Refuse to demand a privacy guarantee of a training that has none, before anything is done in vain."""
+    demands = config.demands
+    if not config.train.is_private and ("max_epsilon" in demands.limits or "privacy-guarantee" in demands.require):
+        raise ConfigError(
+            f"[policy] demands a privacy guarantee, and [train] method {config.train.method!r} gives none",
+            hint='take max_epsilon out of [policy], or say method = "private"',
+        )
+
+
+def _check_values(value: object, *, path: Path, depth: int = 0) -> None:
+    """Refuse values that are nested too deeply, or too large to be shown in a sentence."""
+    if depth > _MAX_DEPTH:
+        raise ConfigError(f"{path} nests its values more than {_MAX_DEPTH} deep")
+    if isinstance(value, int) and not -_MAX_INTEGER <= value < _MAX_INTEGER:
+        raise ConfigError(f"{path} has a whole number of more than 64 bits")
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    for part in parts:
+        _check_values(part, path=path, depth=depth + 1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from holdfast import limits
-from holdfast.data import Dataset, load
+from holdfast.data import Dataset, Manifest, load
 from holdfast.errors import WireError
 from holdfast.evidence import Evidence
 from holdfast.files import read_bytes, write_atomic
@@ -57,8 +57,22 @@ class Project:
 
     @property
     def ledger_path(self) -> Path:
-        """The privacy ledger; beside the data, so that deleting the results does not forget what was spent."""
-        return self.root / "privacy-ledger.json"
+        """The privacy ledger; beside the table, so that projects share it and deleting results forgets nothing."""
+        table = self.table_path.resolve()
+        return table.with_name(f"{table.name}.privacy-ledger.json")
+
+    @property
+    def table_id(self) -> str:
+        """What the table is called outside the house: the root of its manifest, which is salted.
+
+        `Dataset.digest` must stay inside: with it, a guess at a value of a private row can be tested.
+        """
+        path = self.out / "check" / "manifest.json"
+        data = read_bytes(path, max_bytes=limits.MAX_DATA_MANIFEST_BYTES, what="the table's manifest")
+        try:
+            return Manifest.from_json(json.loads(data)).root
+        except ValueError as error:
+            raise WireError(f"{path} is not a manifest: {error}") from None
 
     @cached_property
     def data(self) -> Dataset:

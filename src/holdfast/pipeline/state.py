@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from holdfast import limits
 from holdfast.errors import HoldfastError, UsageError
-from holdfast.evidence import canonical_json, digest_bytes
+from holdfast.evidence import canonical_json, digest_bytes, is_finite_number
 from holdfast.files import read_bytes, system_fault, write_atomic
 
 FORMAT: Final = "holdfast-state-1"
@@ -28,9 +28,17 @@ def digest_json(value: object) -> str:
 
 
 def digest_folder(folder: Path) -> str:
-    """SHA-256 over the names and contents of all files in a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return digest_json([[path.relative_to(folder).as_posix(), digest_bytes(path.read_bytes())] for path in files])
+    """SHA-256 over the names and contents of all files in a folder.
+
+    Raises:
+        SystemFault: the operating system refuses to read it.
+    """
+    try:
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        contents = [[path.relative_to(folder).as_posix(), digest_bytes(path.read_bytes())] for path in files]
+    except OSError as error:
+        raise system_fault(error, f"read {folder}") from None
+    return digest_json(contents)
 
 
 @dataclass(frozen=True)
@@ -97,12 +105,14 @@ class State:
     def alone(self) -> Iterator[None]:
         """Keep other runs out of the folder for the length of a `with` block.
 
+        Where the folder is not there yet it is made, for its owner alone: what a run leaves tells of single records.
+
         Raises:
             UsageError: another run is at work in it.
             SystemFault: the disk refuses.
         """
         try:
-            self._out.mkdir(parents=True, exist_ok=True)
+            self._out.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = (self._out / ".lock").open("w")
         except OSError as error:
             raise system_fault(error, f"write to {self._out}") from None
@@ -139,9 +149,15 @@ def _read(path: Path) -> dict[str, Record]:
         document: Any = json.loads(read_bytes(path, max_bytes=limits.MAX_JSON_BYTES, what="a state file"))
         if document["format"] != FORMAT:
             return {}
-        return {
-            name: Record(step["inputs"], step["outputs"], step["seconds"], tuple(step["lines"]))
-            for name, step in document["steps"].items()
-        }
-    except (HoldfastError, ValueError, KeyError, TypeError, AttributeError):
+        return {name: _record(step) for name, step in document["steps"].items()}
+    except (HoldfastError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def _record(step: Any) -> Record:
+    inputs, outputs, seconds, lines = (step[name] for name in ("inputs", "outputs", "seconds", "lines"))
+    if not isinstance(lines, list) or not all(isinstance(text, str) for text in (inputs, outputs, *lines)):
+        raise TypeError("expected digests and lines of text")
+    if not is_finite_number(seconds):
+        raise TypeError("expected a number of seconds")
+    return Record(inputs, outputs, seconds, tuple(lines))

@@ -125,7 +125,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             question="Does the service see what it is asked?",
             reading="The client encrypts, the service computes on the ciphertext, and only the client decrypts. The "
             "service still sees who asks, when, and how many rows.",
-            next_step="Where the service must not see the rows, use a linear model, the kind that can be asked encrypted today.",
+            next_step="Where the service must not see the rows, use a linear model: it can be asked encrypted today.",
             atlas="AML.M0012 Encrypt Sensitive Information",
             nist="Privacy attacks; mitigation: encrypted computation",
             ai_act="15(5) confidentiality attacks",

@@ -7,6 +7,9 @@ hash could be found. The comparison that decides is made in constant time all th
 
 A budget has two ends: rows and, if given, a time. Rows are charged before they are answered, one by one, whether they
 came in the clear or encrypted; what was charged stays charged if the request then fails.
+
+Whoever was authenticated may be blocked or revoked before the rest of the request arrives. So what counts is how the
+client stands when it is charged, read in the same transaction, and once more (`current`) when its answer is ready.
 """
 
 from __future__ import annotations
@@ -20,11 +23,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError as ConstraintError
 
 from holdfast import limits
-from holdfast.errors import BudgetError, CredentialError, UsageError
+from holdfast.errors import AccessError, BudgetError, CredentialError, UsageError
 from holdfast.serving.store import Store, budgets, clients
 
 Restriction = Literal["throttle", "block"]
@@ -130,17 +133,38 @@ class Access:
         if row is None or not hmac.compare_digest(row.token_sha256, digest):
             raise CredentialError("expected the token of a client, got one that belongs to none", hint=_ASK)
         client = _client(row)
-        if client.revoked is not None:
-            raise CredentialError(f"the token of {client.name!r} was revoked on {_day(client.revoked)}", hint=_ASK)
-        if client.expires is not None and self._clock() >= client.expires:
-            raise BudgetError(f"the access of {client.name!r} ended on {_day(client.expires)}", hint=_ASK)
+        self._check_valid(client)
         return client
 
-    def charge(self, client: Client, *, rows: int) -> None:
-        """Take rows from a client's budget: all of them, or, if it does not suffice, none.
+    def current(self, client: Client) -> Client:
+        """The client as it stands now, if it may still have answers.
 
         Raises:
-            BudgetError: fewer rows are left.
+            CredentialError: its token was revoked.
+            BudgetError: its time is over.
+            AccessError: it is blocked.
+        """
+        with self._store.read() as connection:
+            return self._standing(connection, client)
+
+    def expect(self, client: Client) -> None:
+        """Refuse a client that was just authenticated and cannot get an answer, whatever it asks.
+
+        Raises:
+            BudgetError: its budget is spent.
+            AccessError: it is blocked.
+        """
+        _check_not_blocked(client)
+        if client.remaining <= 0:
+            raise BudgetError(f"rows were asked, 0 are left in the budget of {client.name!r}", hint=_ASK)
+
+    def charge(self, client: Client, *, rows: int) -> None:
+        """Take rows from a client's budget: all of them, or, if it does not suffice or the client may not ask, none.
+
+        Raises:
+            CredentialError: its token was revoked.
+            BudgetError: fewer rows are left, or its time is over.
+            AccessError: it is blocked.
             UsageError: rows is not positive.
         """
         _check_budget(rows)
@@ -150,10 +174,27 @@ class Access:
             .values(spent=budgets.c.spent + rows)
         )
         with self._store.write() as connection:
+            self._standing(connection, client)
             if connection.execute(spend).rowcount == 1:
                 return
             left = connection.scalar(select(budgets.c.granted - budgets.c.spent).where(budgets.c.client == client.name))
         raise BudgetError(f"{rows} rows were asked, {left or 0} are left in the budget of {client.name!r}", hint=_ASK)
+
+    def _standing(self, connection: Connection, client: Client) -> Client:
+        """The client as this transaction sees it; locked until its end, on a database that locks rows."""
+        row = connection.execute(_CLIENTS.where(clients.c.name == client.name).with_for_update()).one_or_none()
+        if row is None:
+            raise CredentialError(f"there is no client {client.name!r} any more", hint=_ASK)
+        current = _client(row)
+        self._check_valid(current)
+        _check_not_blocked(current)
+        return current
+
+    def _check_valid(self, client: Client) -> None:
+        if client.revoked is not None:
+            raise CredentialError(f"the token of {client.name!r} was revoked on {_day(client.revoked)}", hint=_ASK)
+        if client.expires is not None and self._clock() >= client.expires:
+            raise BudgetError(f"the access of {client.name!r} ended on {_day(client.expires)}", hint=_ASK)
 
     def _change(self, statement: Any, name: str) -> None:
         with self._store.write() as connection:
@@ -184,6 +225,14 @@ def _client(row: Any) -> Client:
         query_budget=row.granted,
         spent=row.spent,
     )
+
+
+def _check_not_blocked(client: Client) -> None:
+    if client.restriction == "block":
+        raise AccessError(
+            f"{client.name!r} is blocked: its queries look like the copying or probing of a model",
+            hint="whoever runs the service can look at the alert and lift the block",
+        )
 
 
 def _check_budget(rows: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Final
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from holdfast.custody import Bundle
 from holdfast.errors import IntegrityError, WireError
 from holdfast.evidence import canonical_json
+from holdfast.he import EXACT_8192
 from holdfast.models import LinearModel, OnnxModel, load_model
 from holdfast.private_inference import LinearPlan, PublicPlan, SecretWeights, compile_linear
 from holdfast.serving.profile import WatchProfile
@@ -79,6 +81,17 @@ def read_plan(bundle: Bundle, model: LinearModel | OnnxModel) -> LinearPlan | No
     if not isinstance(model, LinearModel) or not _same(plan, model):
         raise IntegrityError("the private plan in the bundle is not of the model beside it")
     return plan
+
+
+def telling_rows(plan: LinearPlan) -> int:
+    """Encrypted rows whose scores can carry as many bits as the plan's weights and intercept have.
+
+    A score tells up to `log2 Q - flood bits` bits (82) to a client that packs several weights into one, so this is a
+    lower bound on the rows for an exact copy, and below the one row for each unknown that an honest client would need.
+    """
+    numbers = np.column_stack([plan.secret.weights, plan.secret.intercept])
+    unknown_bits = max(sum(abs(int(number)).bit_length() + 1 for number in score) for score in numbers)
+    return math.ceil(unknown_bits / (math.ceil(EXACT_8192.log2_modulus) - EXACT_8192.flood_bits))
 
 
 def _same(plan: LinearPlan, model: LinearModel) -> bool:

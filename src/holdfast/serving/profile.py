@@ -1,9 +1,11 @@
 """What normal traffic looks like: the summary of held-out rows that the watch compares a client's rows with.
 
-A row is *far* if its Mahalanobis distance from the nearest class centre is larger than that of 99 % of normal rows, and
-*near* if it lies closer to another row of the same client than 98 % of normal rows do to one another, without being the
-same row. Synthetic rows are far, because they ignore how features go together; rows that probe a decision boundary are
-near. Both limits are set on rows that had no part in the centres and the covariance (ten-fold cross-fitting).
+A row is *far* if its Mahalanobis distance from the nearest class centre is larger than that of about 95 % of normal
+rows, and *near* if it lies closer to another row of the same client than 98 % of normal rows do to one another, without
+being the same row. Synthetic rows are far, because they ignore how features go together; rows that probe a decision
+boundary are near. Distances for the far limit are of rows that had no part in the centres and the covariance (ten-fold
+cross-fitting). There is one far limit: one of its own for each class would be as large as the oddest row of a class
+of few rows, and the room around it a hiding place. What differs from class to class is how often normal rows are far.
 
 A profile holds class means, one covariance, column spreads and a few thresholds. It holds no row, but it is no secret
 kept either: means and covariances of few rows tell something about each of them, and they come without differential
@@ -31,7 +33,7 @@ FORMAT: Final = "holdfast-watch-1"
 
 MIN_ROWS: Final = 40
 _FOLDS: Final = 10
-_FAR_SHARE: Final = 0.01
+_FAR_SHARE: Final = 0.05
 _NEAR_SHARE: Final = 0.02
 _MIN_REGION_ROWS: Final = 20
 _RATE_CONFIDENCE: Final = 0.95
@@ -51,8 +53,8 @@ class WatchProfile:
         centres: (k, width) class means of the encoded rows.
         precision_root: (width, width) L with L Lᵀ the inverse covariance, or (width,) its diagonal.
         spread: (width,) standard deviation of each encoded column about its centre.
-        far: (k,) distances above which a row is far.
-        far_rates: (k,) upper bounds (95 %) on the share of normal rows that are.
+        far: the distance above which a row is far.
+        far_rates: (k,) upper bounds (95 %) on the share of normal rows nearest to each centre that are.
         near: the distance, in encoded units, below which a row is near another.
         near_rate: upper bound (95 %) on the share of normal rows that are.
         memory_rows: how many past rows of a client the near rows were counted among.
@@ -63,7 +65,7 @@ class WatchProfile:
     centres: Matrix
     precision_root: Matrix
     spread: Matrix
-    far: Matrix
+    far: float
     far_rates: Matrix
     near: float
     near_rate: float
@@ -73,9 +75,10 @@ class WatchProfile:
         """Refuse arrays that do not fit together, and rates that are none."""
         k, width = self.centres.shape if self.centres.ndim == 2 else (0, 0)
         fits = self.precision_root.shape in ((width, width), (width,)) and self.spread.shape == (width,)
-        if not (k and width and fits and self.far.shape == self.far_rates.shape == (k,)):
+        if not (k and width and fits and self.far_rates.shape == (k,) and np.ndim(self.far) == np.ndim(self.near) == 0):
             raise UsageError("a watch profile needs centres, covariance, spreads and thresholds of matching shapes")
-        numbers = np.hstack([*map(np.ravel, (self.centres, self.precision_root, self.spread, self.far)), self.near])
+        arrays = (self.centres, self.precision_root, self.spread)
+        numbers = np.hstack([*map(np.ravel, arrays), self.far, self.near])
         rates = np.hstack([self.far_rates, self.near_rate, self.false_alarm_rate])
         if not (np.isfinite(numbers).all() and (self.spread > 0).all() and ((rates > 0) & (rates < 1)).all()):
             raise UsageError("a watch profile needs finite numbers, positive spreads and rates between 0 and 1")
@@ -139,7 +142,7 @@ def calibrate(held_out: Dataset, *, rng: np.random.Generator, false_alarm_rate: 
     memory_rows = min(limits.MAX_WATCH_ROWS, len(E) - 1, max(limits.MAX_WATCH_BYTES // E[0].nbytes, 1))
     centres, root, spread = _fit(E, held_out.y)
     region, _ = _nearest(E, centres, root)
-    far, far_rates = _far_limits(E, held_out.y, region=region, regions=len(centres), rng=rng)
+    far, far_rates = _far_limit(E, held_out.y, region=region, regions=len(centres), rng=rng)
     near, near_rate = _near_limit(E, memory_rows, rng)
     return WatchProfile(
         schema_digest=schema_digest(held_out.schema),
@@ -178,18 +181,16 @@ def _fit(E: Matrix, y: Labels) -> tuple[Matrix, Matrix, Matrix]:
     return centres, np.linalg.cholesky(np.linalg.inv(covariance)), np.sqrt(variances)
 
 
-def _far_limits(
-    E: Matrix, y: Labels, *, region: Labels, regions: int, rng: np.random.Generator
-) -> tuple[Matrix, Matrix]:
-    """The far distance of each centre and the share of normal rows beyond it, on rows left out of the fit."""
+def _far_limit(E: Matrix, y: Labels, *, region: Labels, regions: int, rng: np.random.Generator) -> tuple[float, Matrix]:
+    """The far distance, and for each centre the share of normal rows beyond it, on rows left out of the fit."""
     distances = np.empty(len(E))
     for fold in np.array_split(rng.permutation(len(E)), _FOLDS):
         rest = np.setdiff1d(np.arange(len(E)), fold)
         centres, root, _ = _fit(E[rest], y[rest])
         distances[fold] = _nearest(E[fold], centres, root)[1]
+    limit, rate = _upper_tail(distances, _FAR_SHARE)
     own = [distances[region == r] for r in range(regions)]
-    pairs = [_upper_tail(d if len(d) >= _MIN_REGION_ROWS else distances, _FAR_SHARE) for d in own]
-    return np.array([limit for limit, _ in pairs]), np.array([rate for _, rate in pairs])
+    return limit, np.array([_rate_above(d, limit) if len(d) >= _MIN_REGION_ROWS else rate for d in own])
 
 
 def _near_limit(E: Matrix, memory_rows: int, rng: np.random.Generator) -> tuple[float, float]:
@@ -204,9 +205,19 @@ def _near_limit(E: Matrix, memory_rows: int, rng: np.random.Generator) -> tuple[
 def _upper_tail(values: npt.NDArray[np.float64], share: float) -> tuple[float, float]:
     """The limit that at most this share of the values exceeds, and an upper bound on the share of future ones.
 
-    The bound is Clopper and Pearson's (1934), one-sided, and at least `_SMALLEST_RATE`.
+    Of few values fewer exceed it, so that the bound is no more than `_SMALLEST_RATE` if that can be.
     """
+    ordered = np.sort(values)[::-1]
     exceeding = int(share * len(values))
-    limit = float(np.sort(values)[::-1][exceeding])
-    above = int(np.sum(values > limit))
-    return limit, max(float(betaincinv(above + 1, len(values) - above, _RATE_CONFIDENCE)), _SMALLEST_RATE)
+    while exceeding and _rate_above(values, ordered[exceeding]) > _SMALLEST_RATE:
+        exceeding -= 1
+    return float(ordered[exceeding]), _rate_above(values, ordered[exceeding])
+
+
+def _rate_above(values: npt.NDArray[np.float64], limit: float) -> float:
+    """Upper bound on the share of future values above a limit: Clopper and Pearson's (1934), one-sided.
+
+    It is at least `_SMALLEST_RATE`, and below 1 even where all values are above.
+    """
+    above = min(int(np.sum(values > limit)), len(values) - 1)
+    return max(float(betaincinv(above + 1, len(values) - above, _RATE_CONFIDENCE)), _SMALLEST_RATE)

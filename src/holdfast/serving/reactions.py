@@ -10,9 +10,9 @@ from typing import Final, Literal
 
 from sqlalchemy import func, insert, select
 
-from holdfast.errors import AccessError, BudgetError
+from holdfast.errors import BudgetError
 from holdfast.limits import THROTTLED_ROWS_PER_MINUTE
-from holdfast.serving.access import Access, Client, Restriction
+from holdfast.serving.access import Access, Client
 from holdfast.serving.store import Store, alerts
 from holdfast.serving.watch import Alert, AlertKind
 
@@ -51,30 +51,22 @@ class Reactions:
         self._free_at: dict[str, float] = {}
         self._pacing = threading.Lock()
 
-    def react(self, alert: Alert) -> Restriction | None:
-        """Write an alert down and restrict its client as the setting says; returns the client's new restriction."""
+    def react(self, alert: Alert) -> None:
+        """Write an alert down and restrict its client as the setting says."""
         action: Reaction = "alert" if alert.kind == "private rows" else self._reaction
         record = {"time": self._clock(), "client": alert.client, "kind": alert.kind, "reason": alert.reason}
         with self._store.write() as connection:
             connection.execute(insert(alerts).values(**record, action=action))
-        if action == "alert":
-            return None
-        self._access.restrict(alert.client, action)
-        return action
+        if action != "alert":
+            self._access.restrict(alert.client, action)
 
-    def admit(self, client: Client, restriction: Restriction | None, *, rows: int) -> None:
-        """Let rows pass, unless the client's restriction forbids it.
+    def pace(self, client: Client, *, rows: int) -> None:
+        """Let the rows of a throttled client pass at its pace; of any other, all.
 
         Raises:
-            AccessError: the client is blocked.
             BudgetError: the client is throttled, and these rows are too many for now.
         """
-        if restriction == "block":
-            raise AccessError(
-                f"{client.name!r} is blocked: its queries look like the copying or probing of a model",
-                hint="whoever runs the service can look at the alert and lift the block",
-            )
-        if restriction == "throttle":
+        if client.restriction == "throttle":
             self._pace(client.name, rows)
 
     def recorded(self) -> tuple[RecordedAlert, ...]:

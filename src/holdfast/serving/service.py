@@ -8,11 +8,13 @@ Every request takes the same steps, and the first that fails ends it:
     charge          every row, private ones too                  BudgetError
     watch           rows in the clear; encrypted ones counted    AccessError, once flagged
     compute
+    confirm         a client blocked or revoked meanwhile        AccessError, BudgetError
     audit           whatever came of it, before the answer is given
 
-The watch looks before the model answers, so that ten thousand synthetic rows in one request earn nothing. What was
-charged stays charged, so that trying out the watch costs budget. An answer whose audit entry cannot be written is not
-given.
+How a client stands is read again when it is charged and when its answer is ready: between authentication and the end of
+a body lie seconds that the client decides. The watch looks before the model answers, so that ten thousand synthetic
+rows in one request earn nothing. What was charged stays charged, so that trying out the watch costs budget. An answer
+whose audit entry cannot be written is not given.
 """
 
 from __future__ import annotations
@@ -25,14 +27,21 @@ from typing import Any
 
 from holdfast.custody import Bundle
 from holdfast.data import Matrix, Schema, check_features
-from holdfast.errors import AccessError, DataError, HoldfastError, PolicyError, UnsupportedError, WireError
+from holdfast.errors import (
+    AccessError,
+    DataError,
+    HoldfastError,
+    PolicyError,
+    UnsupportedError,
+    WireError,
+)
 from holdfast.evidence import digest_bytes
 from holdfast.limits import MAX_PUBLIC_KEY_BYTES, MAX_REQUEST_ROWS
 from holdfast.policy import Policy, Verdict, judge
 from holdfast.private_inference import Evaluator
 from holdfast.serving.access import Access, Client
 from holdfast.serving.audit import AuditLog
-from holdfast.serving.contents import read_model, read_plan, read_watch_profile
+from holdfast.serving.contents import read_model, read_plan, read_watch_profile, telling_rows
 from holdfast.serving.keyring import KeyRing
 from holdfast.serving.reactions import Reaction, Reactions
 from holdfast.serving.refusals import Refusals
@@ -84,8 +93,9 @@ class Service:
         profile, plan = read_watch_profile(bundle), read_plan(bundle, self.model)
         self._watch = Watch(profile, schema=self.schema) if profile else None
         self._evaluator = Evaluator(plan) if plan else None
+        self._telling_rows = telling_rows(plan) if plan else 0
         self._keys = KeyRing()
-        self._refusals = Refusals()
+        self._refusals = Refusals(self._enter_refusals)
 
     @property
     def schema(self) -> Schema:
@@ -111,10 +121,23 @@ class Service:
         """
         try:
             return self.access.authenticate(token)
-        except AccessError as error:
-            if count := self._refusals.due():
-                self._enter("", "authenticate", rows=count, outcome=type(error).__name__, started=time.perf_counter())
+        except AccessError:
+            self._refusals.add()
             raise
+
+    def refused(self, client: Client, action: str, *, outcome: str) -> None:
+        """Write into the audit log that a client's request was refused before it came here.
+
+        Args:
+            client: who asked, from `authenticate`.
+            action: what it wanted.
+            outcome: the name of an error, or a status.
+        """
+        self._enter(client.name, action, rows=0, outcome=outcome, started=time.perf_counter())
+
+    def close(self) -> None:
+        """Write into the audit log what was still to be written; to be called before the log is closed."""
+        self._refusals.close()
 
     def describe(self, client: Client) -> dict[str, Any]:
         """What a client may know of the model: name, version, digest, schema, limits, and what privacy is on offer."""
@@ -145,9 +168,10 @@ class Service:
             X = rows()
             record.rows = len(X)
             self._check(X)
-            self._admit(client, rows=len(X))
-            self._react(client, self._watch.observe(client.name, X) if self._watch else None, rows=len(X))
+            admitted = self._admit(client, rows=len(X))
+            self._react(admitted, self._watch.observe(client.name, X) if self._watch else None, rows=len(X))
             P = self.model.predict_proba(X)
+            self._confirm(admitted, rows=len(X))
         return Prediction(probabilities=P, labels=tuple(self.schema.classes[c] for c in P.argmax(axis=1)))
 
     def private_plan(self, client: Client) -> dict[str, Any]:
@@ -189,10 +213,13 @@ class Service:
             header = evaluator.read_header(query)
             key = self._keys.get(client.name, header.key_digest)
             record.rows = header.n_rows
-            self._admit(client, rows=header.n_rows)
+            admitted = self._admit(client, rows=header.n_rows)
             if self._watch:
-                self._react(client, self._watch.observe_private(client.name, rows=header.n_rows), rows=header.n_rows)
-            return EncryptedAnswer(rows=header.n_rows, data=evaluator.answer(query, key=key))
+                alert = self._watch.observe_private(client.name, rows=header.n_rows, enough=self._telling_rows)
+                self._react(admitted, alert, rows=header.n_rows)
+            answer = EncryptedAnswer(rows=header.n_rows, data=evaluator.answer(query, key=key))
+            self._confirm(admitted, rows=header.n_rows)
+            return answer
 
     def _check(self, X: Matrix) -> None:
         if not 1 <= len(X) <= MAX_REQUEST_ROWS:
@@ -201,14 +228,24 @@ class Service:
             raise DataError(f"expected rows of {len(self.schema.features)} features, got an array of shape {X.shape}")
         check_features(X, self.schema)
 
-    def _admit(self, client: Client, *, rows: int) -> None:
-        self.reactions.admit(client, client.restriction, rows=rows)
-        self.access.charge(client, rows=rows)
+    def _admit(self, client: Client, *, rows: int) -> Client:
+        """Charge a client as it stands now, and return it so."""
+        admitted = self.access.current(client)
+        self.reactions.pace(admitted, rows=rows)
+        self.access.charge(admitted, rows=rows)
+        return admitted
 
-    def _react(self, client: Client, alert: Alert | None, *, rows: int) -> None:
+    def _react(self, admitted: Client, alert: Alert | None, *, rows: int) -> None:
         if alert:
-            self._enter(client.name, "alert", rows=rows, outcome=alert.kind, started=time.perf_counter())
-            self.reactions.admit(client, self.reactions.react(alert), rows=rows)
+            self._enter(admitted.name, "alert", rows=rows, outcome=alert.kind, started=time.perf_counter())
+            self.reactions.react(alert)
+            self._confirm(admitted, rows=rows)
+
+    def _confirm(self, admitted: Client, *, rows: int) -> None:
+        """Refuse a client that was restricted or revoked since it was admitted."""
+        current = self.access.current(admitted)
+        if current.restriction != admitted.restriction:
+            self.reactions.pace(current, rows=rows)
 
     def _private(self) -> Evaluator:
         if self._evaluator is None:
@@ -231,7 +268,14 @@ class Service:
         finally:
             self._enter(client.name, action, rows=record.rows, outcome=outcome, started=started)
 
+    def _enter_refusals(self, count: int) -> None:
+        self._append("", "authenticate", rows=count, outcome=AccessError.__name__, started=time.perf_counter())
+
     def _enter(self, client: str, action: str, *, rows: int, outcome: str, started: float) -> None:
+        self._refusals.flush()
+        self._append(client, action, rows=rows, outcome=outcome, started=started)
+
+    def _append(self, client: str, action: str, *, rows: int, outcome: str, started: float) -> None:
         latency_us = round((time.perf_counter() - started) * 1e6)
         digest = self.bundle.model_digest
         self._audit.append(

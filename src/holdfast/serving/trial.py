@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -12,6 +14,8 @@ from holdfast.evidence import Evidence, Figure
 from holdfast.intervals import proportion
 from holdfast.serving.profile import WatchProfile
 from holdfast.serving.watch import Watch
+
+_UNFLAGGED: Final = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,42 +27,59 @@ class WatchTrial:
         flagged: how many of them were flagged.
         rows_per_client: see above.
         false_alarm_rate: what the profile promises for one client.
-        queries_until_flagged: for each attacker, the row that got it flagged; 0 where none did. The figure of this name
-            in the evidence is the worst of those who were.
-        attack_rows: rows that each attacker sends.
+        queries_until_flagged: by kind of attack, for each attacker the row that got it flagged; 0 where none did. The
+            figure of this name in the evidence is the worst of those who were.
+        attack_rows: rows that each attacker sends, by kind of attack.
     """
 
     clients: int
     flagged: int
     rows_per_client: int
     false_alarm_rate: float
-    queries_until_flagged: tuple[int, ...]
-    attack_rows: int
+    queries_until_flagged: Mapping[str, tuple[int, ...]]
+    attack_rows: Mapping[str, int]
+
+    @property
+    def detection_rates(self) -> dict[str, Figure]:
+        """By kind of attack, the share of attackers who were flagged."""
+        return {
+            kind: proportion(sum(rows != _UNFLAGGED for rows in found), len(found))
+            for kind, found in self.queries_until_flagged.items()
+        }
 
     def to_evidence(self, model_digest: str) -> Evidence:
-        """The trial as evidence about a model, of the kind "service-watch"."""
-        caught = [rows for rows in self.queries_until_flagged if rows]
-        figures = {
-            "false_alarm_rate": proportion(self.flagged, self.clients),
-            "detection_rate": proportion(len(caught), len(self.queries_until_flagged)),
-        }
+        """The trial as evidence about a model, of the kind "service-watch". The worst kind of attack counts."""
+        rates = self.detection_rates
+        worst = min(rates, key=lambda kind: rates[kind].value)
+        missed = [kind for kind, rate in rates.items() if rate.value < 1]
+        caught = [rows for found in self.queries_until_flagged.values() for rows in found if rows != _UNFLAGGED]
+        figures = {"false_alarm_rate": proportion(self.flagged, self.clients), "detection_rate": rates[worst]}
         if caught:
             figures["queries_until_flagged"] = Figure(value=float(max(caught)), unit="queries")
+        evaded = (f"Not every attacker was flagged who sent rows of the kind: {'; '.join(missed)}.",) if missed else ()
+        attackers = "all attackers" if not missed else f"{rates[worst].value:.0%} of attackers of the worst kind"
         return Evidence(
             kind="service-watch",
             subject=model_digest,
             subject_kind="model",
             title=(
-                f"The watch flags {len(caught)} of {len(self.queries_until_flagged)} attackers who send made-up rows, "
+                f"The watch flags {attackers}, of {len(rates)} kinds who send made-up rows, "
                 f"and {self.flagged} of {self.clients} clients who send normal ones"
             ),
             figures=figures,
-            samples={"queries_until_flagged": self.queries_until_flagged},
             context={
                 "clients": self.clients,
                 "rows_per_client": self.rows_per_client,
-                "attack_rows": self.attack_rows,
                 "asked_false_alarm_rate": self.false_alarm_rate,
+                "worst_attack": worst,
+                "attacks": {
+                    kind: {
+                        "detection_rate": rates[kind].value,
+                        "queries_until_flagged": list(self.queries_until_flagged[kind]),
+                        "rows": self.attack_rows[kind],
+                    }
+                    for kind in rates
+                },
             },
             references=(
                 "MITRE ATLAS AML.T0024.002",
@@ -69,6 +90,8 @@ class WatchTrial:
                 "The simulated clients draw from the same clean rows, so they are not independent of one another.",
                 "Rows are expected in random order; a table sorted by how unusual its rows are may be flagged.",
                 "Encrypted queries can only be counted, and an attacker with real rows looks like any client.",
+                "Rows made up in a way that is not among these kinds may stay below the alarm.",
+                *evaded,
             ),
         )
 
@@ -77,7 +100,7 @@ def try_watch(
     profile: WatchProfile,
     *,
     clean: Dataset,
-    attack: Matrix,
+    attack: Mapping[str, Matrix],
     rng: np.random.Generator,
     clients: int = 200,
     attackers: int = 20,
@@ -87,17 +110,21 @@ def try_watch(
     Args:
         profile: what to try.
         clean: normal rows, best others than the profile was calibrated on; each client sends all, in random order.
-        attack: (rows, features) of an attack, such as `attacks.synthetic_rows`; the attackers share them out evenly.
+        attack: by kind of attack, (rows, features) of it, such as `attacks.synthetic_rows`; the attackers of each kind
+            share them out evenly.
         rng: decides the orders.
         clients: simulated.
-        attackers: simulated.
+        attackers: simulated, of each kind.
 
     Raises:
-        UsageError: fewer attack rows than attackers.
+        UsageError: no kind of attack, or one with fewer rows than attackers.
     """
-    rows = len(attack) // attackers
-    if rows == 0:
-        raise UsageError(f"expected at least {attackers} attack rows, one for each attacker, got {len(attack)}")
+    if not attack:
+        raise UsageError("expected at least one kind of attack to try the watch with, got none")
+    for kind, X in attack.items():
+        if len(X) < attackers:
+            raise UsageError(f"expected at least {attackers} {kind!r} rows, one for each attacker, got {len(X)}")
+    shares = {kind: len(X) // attackers for kind, X in attack.items()}
     watch = Watch(profile, schema=clean.schema)
     alerts = [watch.observe(f"client {i}", clean.X[rng.permutation(len(clean))]) for i in range(clients)]
     return WatchTrial(
@@ -105,10 +132,14 @@ def try_watch(
         flagged=sum(alert is not None for alert in alerts),
         rows_per_client=len(clean),
         false_alarm_rate=profile.false_alarm_rate,
-        queries_until_flagged=tuple(
-            _queries_until_flagged(watch, f"attacker {i}", attack[i * rows : (i + 1) * rows]) for i in range(attackers)
-        ),
-        attack_rows=rows,
+        queries_until_flagged={
+            kind: tuple(
+                _queries_until_flagged(watch, f"{kind} attacker {i}", attack[kind][i * share : (i + 1) * share])
+                for i in range(attackers)
+            )
+            for kind, share in shares.items()
+        },
+        attack_rows=shares,
     )
 
 
@@ -116,4 +147,4 @@ def _queries_until_flagged(watch: Watch, client: str, X: Matrix) -> int:
     for row in range(len(X)):
         if watch.observe(client, X[row : row + 1]):
             return row + 1
-    return 0
+    return _UNFLAGGED

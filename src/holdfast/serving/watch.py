@@ -113,7 +113,7 @@ class Watch:
         """
         E = self._encoding.encode(X)
         region, distance = self._profile.distances(E)
-        far = distance > self._profile.far[region]
+        far = distance > self._profile.far
         with self._watching:
             traffic = self._of(client)
             near, repeated = self._compare(traffic, E)
@@ -127,21 +127,25 @@ class Watch:
                     return self._explain(client, traffic)
         return None
 
-    def observe_private(self, client: str, *, rows: int) -> Alert | None:
+    def observe_private(self, client: str, *, rows: int, enough: int) -> Alert | None:
         """Count rows that came encrypted; all that can be told of them is when they are many.
 
+        Args:
+            client: who asks.
+            rows: how many.
+            enough: how many rows could tell the model's weights; see `telling_rows`.
+
         Returns:
-            Once, when the client has had as many exact scores as there are unknown weights in a linear model.
+            Once, when the client has had enough.
         """
-        unknowns = self._encoding.width + 1
         with self._watching:
             traffic = self._of(client)
             before, traffic.private_rows = traffic.private_rows, traffic.private_rows + rows
-        if not before < unknowns <= before + rows:
+        if not before < enough <= before + rows:
             return None
         reason = (
-            f"{before + rows} encrypted rows were asked; {unknowns} exact scores are enough to solve for a linear "
-            "model of this width, and encrypted rows cannot be looked at"
+            f"{before + rows} encrypted rows were asked; the exact scores of {enough} can carry all weights of this "
+            "model, and encrypted rows cannot be looked at"
         )
         return Alert(client=client, kind="private rows", reason=reason)
 

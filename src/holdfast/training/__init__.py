@@ -1,9 +1,9 @@
 """Training: with differential privacy and a ledger of what it costs, or without; and how well the result predicts."""
 
-from holdfast.training.accounting import NoisySums, advantage_of, epsilon_of, epsilon_per_training, noise_for
+from holdfast.training.accounting import NoisySums, advantage_of, at_most, epsilon_of, epsilon_per_training, noise_for
 from holdfast.training.ledger import Entry, Ledger
 from holdfast.training.plain import estimator_from_name, train_plain
-from holdfast.training.private import DEFAULT_STEPS, PrivateTraining, private_events, train_private
+from holdfast.training.private import DEFAULT_STEPS, PrivateTraining, check_records, private_events, train_private
 from holdfast.training.statement import PrivacyStatement
 from holdfast.training.utility import measure_utility
 
@@ -15,6 +15,8 @@ __all__ = [
     "PrivacyStatement",
     "PrivateTraining",
     "advantage_of",
+    "at_most",
+    "check_records",
     "epsilon_of",
     "epsilon_per_training",
     "estimator_from_name",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from functools import lru_cache
 from typing import Any, Final
 
@@ -73,6 +74,16 @@ class NoisySums:
             return cls(noise_multiplier=multiplier, count=count, width=width)
         except UsageError as error:
             raise WireError(str(error)) from None
+
+
+def at_most(value: float, *, digits: int = 4) -> str:
+    """An upper bound for people: in so many digits, rounded up, so that words never claim less than was spent."""
+    return _in_digits(value, digits, ROUND_CEILING)
+
+
+def at_least(value: float, *, digits: int = 4) -> str:
+    """A lower bound for people: in so many digits, rounded down."""
+    return _in_digits(value, digits, ROUND_FLOOR)
 
 
 def epsilon_of(events: Iterable[NoisySums], *, delta: float) -> float:
@@ -172,6 +183,11 @@ def _check_delta(delta: float) -> None:
         raise UsageError(
             f"expected a delta between 0 and 1, got {delta}", hint="take one well below 1 / number of records"
         )
+
+
+def _in_digits(value: float, digits: int, rounding: str) -> str:
+    rounded = Context(prec=digits, rounding=rounding).create_decimal(repr(float(value)))
+    return f"{float(rounded):.{digits}g}"
 
 
 def _as_one(events: tuple[NoisySums, ...]) -> tuple[float, int]:

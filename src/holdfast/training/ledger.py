@@ -6,13 +6,18 @@ exact test figures) are entries as well: they have no guarantee, and the ledger 
 
 Each entry is chained to those before it by SHA-256. That shows a careless or partial edit. Who can rewrite the whole
 file can rewrite the chain; `head` therefore goes into the privacy statement, which is signed with the model.
+
+The chain begins with a random salt, so `head` tells nothing of the entries' digests of records to who has not the file.
+The file itself stays in the house: with it, a guess at the records can be tested.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, replace
+import re
+import secrets
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,10 +25,12 @@ from holdfast import limits
 from holdfast.errors import BudgetError, IntegrityError, UsageError, WireError
 from holdfast.evidence import canonical_json, digest_bytes
 from holdfast.files import read_bytes, write_atomic
-from holdfast.training.accounting import NoisySums, advantage_of, check_budget, epsilon_of
+from holdfast.training.accounting import NoisySums, advantage_of, at_most, check_budget, epsilon_of
 from holdfast.training.statement import PrivacyStatement, Use
 
-FORMAT: Final = "holdfast-privacy-ledger-1"
+FORMAT: Final = "holdfast-privacy-ledger-2"
+
+_SALT: Final = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +39,7 @@ class Entry:
 
     Args:
         step: what used them ("train", "harden", "check", …).
-        data_digest: of the records that were used.
+        data_digest: of the records that were used; it must not leave the house.
         released: whether what came out is shown to anyone outside those who may see the records.
         events: the noisy sums that it took; none means that it has no guarantee.
         note: what else a reader should know, one sentence.
@@ -92,27 +99,32 @@ class Ledger:
     """Every use of one body of records, and the most that they may cost together.
 
     Parts of one table (a training part, a test part) share a ledger. Their costs are added as if every record had been
-    in every use, which can only say too much.
+    in every use, which can only say too much. Limit and delta are for whoever opens the ledger to say, and not in its
+    file: several projects that use one table have one ledger, and each holds all entries against its own limit.
 
     Args:
         epsilon_limit: the most that all private uses together may cost.
         delta: at which epsilon is stated.
         entries: the uses so far, in order.
+        salt: 32 random bytes in hexadecimal, drawn when the ledger is made; the beginning of its chain.
     """
 
     epsilon_limit: float
     delta: float
     entries: tuple[Entry, ...] = ()
+    salt: str = field(default_factory=lambda: secrets.token_hex(32))
 
     def __post_init__(self) -> None:
         """Refuse a limit that has no meaning, and entries that are already past it."""
         check_budget(epsilon=self.epsilon_limit, delta=self.delta)
+        if not _SALT.fullmatch(self.salt):
+            raise UsageError("a privacy ledger needs a salt of 32 bytes in hexadecimal")
         if len(self.entries) > limits.MAX_LEDGER_ENTRIES:
             raise BudgetError(f"a privacy ledger holds {limits.MAX_LEDGER_ENTRIES} entries, it is full")
         if self.epsilon > self.epsilon_limit:
             raise BudgetError(
-                f"all uses of the records together would cost epsilon {self.epsilon:.4g} at delta {self.delta:g}, "
-                f"the limit is {self.epsilon_limit:g}",
+                f"all uses of the records together would cost epsilon {at_most(self.epsilon)} "
+                f"at delta {at_most(self.delta)}, the limit is {self.epsilon_limit:g}",
                 hint="use a stored result again, ask for a smaller epsilon, or decide on a higher limit",
             )
 
@@ -153,78 +165,84 @@ class Ledger:
             membership_advantage=advantage_of(event for entry in self.entries for event in entry.events),
             noise_multiplier=gradient.noise_multiplier,
             steps=gradient.count,
-            uses=tuple(Use(step=e.step, private=e.private, released=e.released) for e in self.entries),
-            data_digest=own[-1].data_digest,
+            uses=tuple(Use(step=e.step, private=e.private, released=e.released, note=e.note) for e in self.entries),
             ledger_digest=self.head,
         )
 
     @property
     def head(self) -> str:
-        """The digest of the last link of the chain; it stands for the whole ledger."""
-        return self._links()[-1]
+        """The digest of the last link of the chain; it stands for the whole ledger and, salted, tells nothing of it."""
+        return self.links[-1]
 
     def to_bytes(self) -> bytes:
         """The ledger as JSON, one byte string for each ledger; `from_bytes` is its inverse."""
-        links = self._links()
         document = {
-            **self._header(),
+            **_header(self.salt),
             "entries": [
-                {"entry": entry.to_json(), "digest": link} for entry, link in zip(self.entries, links[1:], strict=True)
+                {"entry": entry.to_json(), "digest": link}
+                for entry, link in zip(self.entries, self.links[1:], strict=True)
             ],
         }
         return canonical_json(document)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Ledger:
-        """Read a ledger back.
+    def from_bytes(cls, data: bytes, *, epsilon_limit: float, delta: float) -> Ledger:
+        """Read a ledger back, and hold it against a limit.
 
         Raises:
             WireError: not a ledger of a format that this version knows.
             IntegrityError: a ledger that was changed since it was written.
+            BudgetError: what it holds is over the limit.
         """
         document = _parse(data)
         entries = tuple(Entry.from_json(item["entry"]) for item in document["entries"])
-        try:
-            ledger = cls(epsilon_limit=document["epsilon_limit"], delta=document["delta"], entries=entries)
-        except (UsageError, BudgetError) as error:
-            raise IntegrityError(f"the privacy ledger breaks its own limit: {error}") from None
-        for number, (item, link) in enumerate(zip(document["entries"], ledger._links()[1:], strict=True), start=1):
+        links = _chain(document["salt"], entries)[1:]
+        for number, (item, link) in enumerate(zip(document["entries"], links, strict=True), start=1):
             if item["digest"] != link:
                 raise IntegrityError(
                     f"entry {number} of the privacy ledger, or one before it, was changed since it was written",
                     hint="restore the file from a copy whose last digest is the one in a signed privacy statement",
                 )
+        ledger = cls(epsilon_limit=epsilon_limit, delta=delta, entries=entries, salt=document["salt"])
         if ledger.to_bytes() != data:
             raise IntegrityError("the privacy ledger was changed since it was written: its bytes are not canonical")
         return ledger
 
     def save(self, path: Path) -> None:
-        """Write the ledger, whole or not at all.
+        """Write the ledger, whole or not at all, for its owner alone to read.
 
         Raises:
             SystemFault: the folder or the disk refuses; the old ledger is left.
         """
-        write_atomic(path, self.to_bytes())
+        write_atomic(path, self.to_bytes(), private=True)
 
     @classmethod
-    def load(cls, path: Path) -> Ledger:
-        """Read a ledger from a file.
+    def load(cls, path: Path, *, epsilon_limit: float, delta: float) -> Ledger:
+        """Read a ledger from a file, and hold it against a limit.
 
         Raises:
             InputError: no such file, or too large.
-            WireError, IntegrityError: as in `from_bytes`.
+            WireError, IntegrityError, BudgetError: as in `from_bytes`.
         """
-        return cls.from_bytes(read_bytes(path, max_bytes=limits.MAX_JSON_BYTES, what="a privacy ledger"))
+        data = read_bytes(path, max_bytes=limits.MAX_JSON_BYTES, what="a privacy ledger")
+        return cls.from_bytes(data, epsilon_limit=epsilon_limit, delta=delta)
 
-    def _header(self) -> dict[str, Any]:
-        return {"format": FORMAT, "epsilon_limit": float(self.epsilon_limit), "delta": float(self.delta)}
+    @property
+    def links(self) -> tuple[str, ...]:
+        """The chain: the head as it was when the ledger was made, and after each entry."""
+        return _chain(self.salt, self.entries)
 
-    def _links(self) -> tuple[str, ...]:
-        """The chain: the digest of the header, then of each entry with the link before it."""
-        links = [digest_bytes(canonical_json(self._header()))]
-        for entry in self.entries:
-            links.append(digest_bytes(canonical_json({"previous": links[-1], "entry": entry.to_json()})))
-        return tuple(links)
+
+def _header(salt: str) -> dict[str, Any]:
+    return {"format": FORMAT, "salt": salt}
+
+
+def _chain(salt: str, entries: tuple[Entry, ...]) -> tuple[str, ...]:
+    """The digest of the header, then of each entry with the link before it."""
+    links = [digest_bytes(canonical_json(_header(salt)))]
+    for entry in entries:
+        links.append(digest_bytes(canonical_json({"previous": links[-1], "entry": entry.to_json()})))
+    return tuple(links)
 
 
 def _parse(data: bytes) -> dict[str, Any]:
@@ -233,11 +251,11 @@ def _parse(data: bytes) -> dict[str, Any]:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise WireError(f"expected a privacy ledger as JSON, got bytes that are none: {error}") from None
-    fields = {"format", "epsilon_limit", "delta", "entries"}
+    fields = {"format", "salt", "entries"}
     if not isinstance(document, dict) or document.get("format") != FORMAT or set(document) != fields:
         raise WireError(f"expected a privacy ledger in the format {FORMAT}, got {str(document)[:100]!r}")
-    if not all(type(document[name]) is float for name in ("epsilon_limit", "delta")):
-        raise WireError("a privacy ledger needs its limit and its delta as numbers")
+    if not isinstance(document["salt"], str) or not _SALT.fullmatch(document["salt"]):
+        raise WireError("a privacy ledger needs a salt of 32 bytes in hexadecimal")
     entries = document["entries"]
     if not isinstance(entries, list) or not all(isinstance(i, dict) and set(i) == {"entry", "digest"} for i in entries):
         raise WireError("a privacy ledger needs its entries as a list, each with its digest")

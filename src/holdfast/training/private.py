@@ -49,7 +49,6 @@ class PrivateTraining:
         steps: noisy gradient steps.
         noise_multiplier: of each gradient step.
         rows: the noisy number of records.
-        data_digest: of the records.
     """
 
     model: LinearModel
@@ -59,7 +58,6 @@ class PrivateTraining:
     steps: int
     noise_multiplier: float
     rows: float
-    data_digest: str
 
 
 def private_events(
@@ -122,7 +120,7 @@ def train_private(
         UnsupportedError: the schema encodes to more columns than private training takes.
     """
     _check_schema(data.schema)
-    _check_records(data, delta)
+    check_records(data, delta=delta)
     events = private_events(data.schema, epsilon=epsilon, delta=delta, steps=steps)
     encoding = Encoding(data.schema)
     radius = _check_radius(evasion_radius, encoding.width)
@@ -142,7 +140,6 @@ def train_private(
         steps=steps,
         noise_multiplier=for_step,
         rows=standard.rows,
-        data_digest=data.digest,
     )
 
 
@@ -210,7 +207,12 @@ def _check_schema(schema: Schema) -> None:
         )
 
 
-def _check_records(data: Dataset, delta: float) -> None:
+def check_records(data: Dataset, *, delta: float) -> None:
+    """Check that `train_private` will take these records, before anything is spent on them.
+
+    Raises:
+        DataError, UsageError: as `train_private` would.
+    """
     if len(data) == 0:
         raise DataError("expected records to train on, got none")
     if delta * len(data) >= 1:

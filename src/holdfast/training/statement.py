@@ -7,10 +7,11 @@ hazards of implementation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from holdfast.evidence import Evidence, Figure
+from holdfast.training.accounting import at_least, at_most
 
 _UNIT: Final = "one record, that is one row of the training table"
 _NEIGHBOURS: Final = (
@@ -38,6 +39,8 @@ _ARITHMETIC: Final = (
 _ALWAYS_OUTSIDE: Final = (
     "A person with several rows is protected less: for k rows, epsilon is up to k times as large, and delta grows too.",
     "Rows held out for tests are not protected by it; figures measured on them are exact.",
+    "The exact number of records, and exact figures measured on them, are not protected where evidence states them.",
+    "What an earlier use without noise told of a row stays told, also where a later split puts the row into training.",
     "A profile of the records that a service keeps to watch for unusual queries is not protected by it.",
     "Refusals (too few records, a class without one) and the time that training takes are not protected by it.",
     "Uses of the same records that are not in the ledger are not counted.",
@@ -51,6 +54,14 @@ class Use:
     step: str
     private: bool
     released: bool
+    note: str = ""
+
+    @property
+    def without_guarantee(self) -> str:
+        """One sentence on a use without noise."""
+        what = f" ({self.note})" if self.note else ""
+        where = "was released." if self.released else "must stay with those who may see the records."
+        return f"The step {self.step!r} used records without noise{what} and has no guarantee; what came out {where}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +75,7 @@ class PrivacyStatement:
         membership_advantage: upper bound on true minus false positive rate of any test of whether a record was there.
         noise_multiplier, steps: of this step's gradient sums.
         uses: every line of the ledger.
-        data_digest: of the records of this step.
-        ledger_digest: the head of the ledger that was summed up.
+        ledger_digest: the head of the ledger that was summed up; salted, so that it tells nothing of the records.
     """
 
     step: str
@@ -76,41 +86,37 @@ class PrivacyStatement:
     noise_multiplier: float
     steps: int
     uses: tuple[Use, ...]
-    data_digest: str
     ledger_digest: str
 
     @property
     def parts(self) -> dict[str, str]:
         """The statement part by part, by the name of each part."""
         return {
-            "guarantee": f"epsilon at most {self.epsilon:.4g} at delta {self.delta:g}, for all private uses together",
-            "this step": f"{self.step}: epsilon at most {self.own_epsilon:.4g} at the same delta",
+            "guarantee": (
+                f"epsilon at most {at_most(self.epsilon)} at delta {at_most(self.delta)}, for all private uses together"
+            ),
+            "this step": f"{self.step}: epsilon at most {at_most(self.own_epsilon)} at the same delta",
             "in other words": (
                 "whoever guesses from the outcome whether one record was there is right at most "
-                f"{50 + 50 * self.membership_advantage:.1f} times in 100, against 50 by tossing a coin"
+                f"{at_most(50 + 50 * self.membership_advantage, digits=3)} times in 100, against 50 by tossing a coin"
             ),
             "unit of privacy": _UNIT,
             "neighbouring relation": _NEIGHBOURS,
             "mechanism": _MECHANISM,
-            "noise": f"noise multiplier {self.noise_multiplier:.4g} in each of {self.steps} gradient steps",
+            "noise": f"noise multiplier {at_least(self.noise_multiplier)} in each of {self.steps} gradient steps",
             "sampling": _SAMPLING,
             "composition": self._composition(),
             "tuning": _TUNING,
             "trust model": _TRUST,
             "floating point": _ARITHMETIC,
-            "records": f"{self.data_digest}, ledger {self.ledger_digest}",
+            "ledger": self.ledger_digest,
         }
 
     @property
     def not_covered(self) -> tuple[str, ...]:
         """What the guarantee does not cover, each one sentence: the uses without noise first."""
-        exact = tuple(
-            f"The step {use.step!r} used records without noise and has no guarantee; what came out "
-            + ("was released." if use.released else "must stay with those who may see the records.")
-            for use in self.uses
-            if not use.private
-        )
-        return exact + _ALWAYS_OUTSIDE
+        exact = dict.fromkeys(use.without_guarantee for use in self.uses if not use.private)
+        return (*exact, *_ALWAYS_OUTSIDE)
 
     def _composition(self) -> str:
         names = ", ".join(use.step for use in self.uses if use.private)
@@ -133,9 +139,8 @@ class PrivacyStatement:
             "own_epsilon": self.own_epsilon,
             "noise_multiplier": self.noise_multiplier,
             "steps": self.steps,
-            "data_digest": self.data_digest,
             "ledger_digest": self.ledger_digest,
-            "uses": [{"step": u.step, "private": u.private, "released": u.released} for u in self.uses],
+            "uses": [asdict(use) for use in self.uses],
             "parts": self.parts,
             "not_covered": list(self.not_covered),
         }
@@ -148,7 +153,7 @@ class PrivacyStatement:
             subject_kind="model",
             title=(
                 "Adding or removing one training record changes the odds of what the noise protects by at most "
-                f"e^{self.epsilon:.3g}, except with probability {self.delta:g}."
+                f"e^{at_most(self.epsilon, digits=3)}, except with probability {at_most(self.delta)}."
             ),
             figures={
                 "epsilon": Figure(value=self.epsilon, bound="upper"),

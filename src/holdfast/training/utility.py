@@ -52,7 +52,7 @@ def measure_utility(model: StoredModel, test: Dataset) -> Evidence:
         title=f"The model is right on {figures['accuracy'].value:.1%} of {len(test)} rows that it was not trained on.",
         figures=figures,
         samples={"own_class_probability": own.tolist(), "class": test.y.tolist(), "predicted": predicted.tolist()},
-        context={"rows": len(test), "data_digest": test.digest, "classes": list(test.schema.classes)},
+        context={"rows": len(test), "classes": list(test.schema.classes)},
         caveats=(
             "The test rows stand for future rows only as far as these come from the same population.",
             "The figures are exact on the test rows and have no differential privacy.",

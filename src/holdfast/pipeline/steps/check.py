@@ -12,18 +12,19 @@ from holdfast.evidence import canonical_json
 from holdfast.files import write_atomic
 from holdfast.pipeline.project import Project, write_evidence
 from holdfast.pipeline.steps.advance import Advance
+from holdfast.pipeline.steps.trainers import enter_exact_use
 
 
 def check(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
     """Write `manifest.json` and `evidence.json`."""
     data = project.data
+    enter_exact_use(project, "check", note="data checks on all rows")
     rng = np.random.default_rng(project.config.data.seed)
     checks = run_checks(data, rng=rng, frame=read_table(project.table_path), progress=advance)
     manifest = build_manifest(data)
     write_atomic(folder / "manifest.json", canonical_json(manifest.to_json()), private=True)
-    evidence = checks.to_evidence()
-    signed = replace(evidence, context={**evidence.context, "manifest_root": manifest.root})
-    write_evidence(folder / "evidence.json", [signed])
+    evidence = replace(checks.to_evidence(), subject=manifest.root)  # salted, so that no guess at a row can be tested
+    write_evidence(folder / "evidence.json", [evidence])
     facts = f"{len(data)} rows, {len(data.schema.features)} features, classes {', '.join(data.schema.classes)}"
     grave = tuple(str(finding) for finding in checks.findings if finding.severity != "info")
     return facts, *(grave or ("nothing that has to be mended",))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
 from holdfast.data import Dataset, Matrix
+from holdfast.evidence import Evidence
 from holdfast.files import write_atomic
 from holdfast.hardening import (
     HardeningResult,
@@ -21,10 +22,10 @@ from holdfast.hardening import harden as harden_model
 from holdfast.models import LinearModel, Model, OnnxModel, Trainer
 from holdfast.pipeline.project import Project, write_evidence
 from holdfast.pipeline.steps.advance import Advance
-from holdfast.pipeline.steps.attack import attack_model, threat_of
+from holdfast.pipeline.steps.attack import attack_model, attacked_rows, threat_of
 from holdfast.pipeline.steps.train import write_statement
-from holdfast.pipeline.steps.trainers import PlainTrainer, open_ledger, spend
-from holdfast.training import measure_utility, train_private
+from holdfast.pipeline.steps.trainers import PlainTrainer, enter_exact_use, open_ledger, spend
+from holdfast.training import at_most, measure_utility, train_private
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,11 @@ class RobustShadowTrainer:
 def harden(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
     """Write the hardened `model.onnx`, its `evidence.json` and, for a private model, its statement."""
     if project.config.harden.method == "none":
-        return _keep(project, folder)
+        return _keep(project, folder, dropped=[], why="not hardened, as holdfast.toml says")
     result, shadow_trainer = _retrain(project, advance)
+    if result.gain.value <= 0:
+        dropped = _dropped(result, project.model("train").digest)
+        return _keep(project, folder, dropped=[dropped], why=dropped.title)
     model = cast("LinearModel | OnnxModel", result.model)  # what the trainers of this step return
     statement = write_statement(project, folder, model, step="harden") if project.config.train.is_private else []
     found = attack_model(project, model, trainer=shadow_trainer, advance=advance)
@@ -72,8 +76,9 @@ def _retrain(project: Project, advance: Advance) -> tuple[HardeningResult, Train
     """The way of retraining that suits the model: worst-case training for linear ones, examples for others."""
     model, threat = project.model("train"), threat_of(project)
     rng = np.random.default_rng(project.config.attack.seed)
-    parts = (model, project.train_data, project.test_data)
+    parts = (model, project.train_data, attacked_rows(project))
     if not isinstance(model, LinearModel):
+        enter_exact_use(project, "harden", note="training with changed rows")
         plain = PlainTrainer(project)
         return harden_with_examples(*parts, train=plain, threat=threat, rng=rng, progress=advance), plain
     train: RobustTrainer = robust_logistic
@@ -81,22 +86,35 @@ def _retrain(project: Project, advance: Advance) -> tuple[HardeningResult, Train
         epsilon = project.config.harden.epsilon
         spend(project, step="harden", epsilon=epsilon)
         train = PrivateRobustTrainer(epsilon=epsilon, delta=project.config.train.delta)
+    else:
+        enter_exact_use(project, "harden", note="training against the worst case")
     radius = evasion_radius(threat, project.config.schema)
     return harden_model(*parts, train=train, threat=threat, rng=rng), RobustShadowTrainer(train, radius)
 
 
-def _keep(project: Project, folder: Path) -> tuple[str, ...]:
+def _dropped(result: HardeningResult, kept: str) -> Evidence:
+    """A hardening that bought nothing, as evidence about the model that is kept in its place."""
+    tried = result.to_evidence(kept)
+    return replace(
+        tried,
+        title=f"Hardening was tried and dropped, the first model is kept. {tried.title}",
+        caveats=(*tried.caveats, "The figures after hardening are of the model that was dropped."),
+    )
+
+
+def _keep(project: Project, folder: Path, *, dropped: list[Evidence], why: str) -> tuple[str, ...]:
     """The model as it is, with the evidence that it has."""
     model = project.model("train")
     evidence = [item for item in project.evidence("train") if item.kind != "privacy-guarantee"]
     if project.config.train.is_private:  # once more, with what has used the records since
         evidence += write_statement(project, folder, model, step="train")
-    evidence += project.evidence("attack")
+    evidence += [*dropped, *project.evidence("attack")]
     write_atomic(folder / "model.onnx", model.onnx)
     write_evidence(folder / "evidence.json", evidence)
-    return ("not hardened, as holdfast.toml says",)
+    return (why,)
 
 
 def _spent(project: Project) -> str:
     ledger = open_ledger(project)
-    return f"all private uses of the records together: epsilon at most {ledger.epsilon:.3g} of {ledger.epsilon_limit:g}"
+    spent = at_most(ledger.epsilon, digits=3)
+    return f"all private uses of the records together: epsilon at most {spent} of {ledger.epsilon_limit:g}"

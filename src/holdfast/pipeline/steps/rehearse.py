@@ -39,6 +39,7 @@ def rehearse(project: Project, folder: Path, advance: Advance) -> tuple[str, ...
         service = Service(bundle, policy=project.config.demands, store=store, audit=audit)
         with running(create_app(service)) as url:
             evidence, lines = _play(project, service, store, url, advance)
+        service.close()
         audit.close()
         head = verify_audit(store, signer=audit_key.public, anchor=anchor)
     write_evidence(folder / "evidence.json", evidence)

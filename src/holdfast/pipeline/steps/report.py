@@ -43,7 +43,7 @@ def _story(project: Project) -> ReportInput:
         model_digest=digest,
         dataset=DatasetFacts(
             name=config.data.file,
-            digest=data.digest,
+            digest=project.table_id,
             rows=len(data),
             features=len(data.schema.features),
             classes=data.schema.classes,

@@ -12,11 +12,13 @@ import numpy as np
 
 from holdfast.custody import ModelCard, Recipient, SigningKey, write_bundle
 from holdfast.custody import seal as seal_bundle
-from holdfast.evidence import Evidence, canonical_json
+from holdfast.errors import IntegrityError
+from holdfast.evidence import Evidence, canonical_json, find
 from holdfast.models import LinearModel, OnnxModel
 from holdfast.pipeline.keyring import passphrase
 from holdfast.pipeline.project import Project
 from holdfast.pipeline.steps.advance import Advance
+from holdfast.pipeline.steps.trainers import open_ledger
 from holdfast.private_inference import compile_linear
 from holdfast.serving import calibrate, plan_files, watch_files
 from holdfast.serving.profile import MIN_ROWS
@@ -37,6 +39,7 @@ def seal(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
     recipient = Recipient.load(recipient_path)
     model = project.model("harden")
     evidence = (*project.evidence("check"), *project.evidence("harden"))
+    _check_against_ledger(project, evidence)
     files = {"model.onnx": model.onnx, **_evidence_files(evidence), **_serving_files(project, model)}
     bundle = write_bundle(folder / "bundle", card=_card(project, model, evidence), files=files, signing_key=signing_key)
     path = sealed_path(project, folder)
@@ -45,6 +48,26 @@ def seal(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
         f"{path.name}: {path.stat().st_size / 1024:.0f} KB, {len(bundle.all_files())} files",
         f"signed by {signing_key.id}, sealed to {recipient.id}",
     )
+
+
+def _check_against_ledger(project: Project, evidence: tuple[Evidence, ...]) -> None:
+    """What is signed must not claim a smaller privacy loss than the ledger added up when the statement was made.
+
+    Raises:
+        IntegrityError: it does, so one of the two files was changed by hand.
+    """
+    guarantee = find(evidence, "privacy-guarantee")
+    if guarantee is None:
+        return
+    ledger = open_ledger(project)
+    stated = guarantee.context["ledger_digest"]
+    counted = ledger.links.index(stated) if stated in ledger.links else len(ledger.entries)
+    claimed, spent = guarantee.figures["epsilon"].value, replace(ledger, entries=ledger.entries[:counted]).epsilon
+    if claimed < spent:
+        raise IntegrityError(
+            f"the evidence to be signed claims epsilon {claimed:.4g}, the privacy ledger adds up to {spent:.4g}",
+            hint="remove out/state.json, so that the steps are done again",
+        )
 
 
 def sealed_path(project: Project, folder: Path) -> Path:
@@ -87,12 +110,21 @@ def _card(project: Project, model: LinearModel | OnnxModel, evidence: tuple[Evid
         intended_use=config.seal.intended_use,
         not_for=config.seal.not_for,
         licence="",
-        data_digest=project.train_data.digest,
+        data_digest=project.table_id,
         schema=project.config.schema.to_json(),
-        training={"train": config.train.model_dump(), "harden": config.harden.model_dump()},
+        training=_training(project),
         privacy=_privacy(project),
         evidence=tuple(item.title for item in evidence),
     )
+
+
+def _training(project: Project) -> dict[str, Any]:
+    """The settings that made the model, without those of a guarantee that it does not have."""
+    train, harden = project.config.train.model_dump(), project.config.harden.model_dump()
+    if not project.config.train.is_private:
+        train = {name: value for name, value in train.items() if name not in ("epsilon", "delta")}
+        harden.pop("epsilon")
+    return {"train": train, "harden": harden}
 
 
 def _privacy(project: Project) -> dict[str, Any]:

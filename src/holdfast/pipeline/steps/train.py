@@ -13,6 +13,7 @@ from holdfast.pipeline.steps.trainers import (
     PlainTrainer,
     describe_private,
     enter_exact_use,
+    named,
     open_ledger,
     spend,
 )
@@ -23,6 +24,9 @@ def train(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
     """Write `model.onnx`, `evidence.json` and, for a private model, `statement.json` and `statement.txt`."""
     is_private = project.config.train.is_private
     model, line = _private(project) if is_private else _plain(project)
+    data = project.config.data
+    held_out = f"the rows held out with seed {data.seed} at {data.test_fraction:g}"
+    enter_exact_use(project, "tests", note=f"exact figures on {held_out}, and the watch's profile of them")
     statement = write_statement(project, folder, model, step="train") if is_private else []
     utility = measure_utility(model, project.test_data)
     write_atomic(folder / "model.onnx", model.onnx)
@@ -32,13 +36,13 @@ def train(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
 
 def _plain(project: Project) -> tuple[LinearModel | OnnxModel, str]:
     section = project.config.train
+    enter_exact_use(project, "train", note=f"training by {section.method}")
     model = PlainTrainer(project)(project.train_data, seed=section.seed)
     return model, f"{section.method}, without a privacy guarantee"
 
 
 def _private(project: Project) -> tuple[LinearModel | OnnxModel, str]:
     section = project.config.train
-    enter_exact_use(project, "check")
     spend(project, step="train", epsilon=section.epsilon)
     training = train_private(project.train_data, epsilon=section.epsilon, delta=section.delta)
     return training.model, describe_private(training, open_ledger(project))
@@ -46,7 +50,7 @@ def _private(project: Project) -> tuple[LinearModel | OnnxModel, str]:
 
 def write_statement(project: Project, folder: Path, model: LinearModel | OnnxModel, *, step: str) -> list[Evidence]:
     """Write the privacy statement of a step's model, and give it as evidence."""
-    statement = open_ledger(project).statement_for(step)
+    statement = open_ledger(project).statement_for(named(project, step))
     write_atomic(folder / "statement.json", canonical_json(statement.to_json()))
     write_atomic(folder / "statement.txt", statement.to_text().encode())
     return [statement.to_evidence(model.digest)]

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
 
+from holdfast import limits
 from holdfast.data import Dataset
+from holdfast.errors import ConfigError, IntegrityError
+from holdfast.files import read_bytes, system_fault
 from holdfast.models import LinearModel, OnnxModel
 from holdfast.pipeline.project import Project
 from holdfast.training import (
     Entry,
     Ledger,
     PrivateTraining,
+    at_most,
+    check_records,
     estimator_from_name,
     private_events,
     train_plain,
     train_private,
 )
-
-NO_NOISE_NOTE: Final = "exact figures on these rows; they are in the evidence"
 
 
 @dataclass(frozen=True)
@@ -47,33 +54,45 @@ class PlainTrainer:
 
 
 def open_ledger(project: Project) -> Ledger:
-    """The project's ledger with the limit that holds today; an empty one where there is none yet.
+    """The ledger of the project's table, held against the limit that the project has today.
 
     Raises:
         BudgetError: what was spent already is over the limit.
-        IntegrityError: the file was changed.
+        IntegrityError: the file was changed, or lacks what a statement among the results counts.
     """
     limit, delta = project.config.privacy.limit_epsilon, project.config.train.delta
-    past = Ledger.load(project.ledger_path).entries if project.ledger_path.exists() else ()
-    return Ledger(epsilon_limit=limit, delta=delta, entries=past)
-
-
-def enter(project: Project, entry: Entry) -> Ledger:
-    """Write a use of the records down, before it happens.
-
-    Raises:
-        BudgetError: the limit would be passed.
-    """
-    ledger = open_ledger(project).add(entry)
-    ledger.save(project.ledger_path)
+    path = project.ledger_path
+    there = path.exists()
+    ledger = Ledger.load(path, epsilon_limit=limit, delta=delta) if there else Ledger(epsilon_limit=limit, delta=delta)
+    for statement in sorted(project.out.glob("*/statement.json")):
+        if _ledger_digest(statement) not in ledger.links:
+            raise IntegrityError(
+                f"{statement} counts uses of the records that the privacy ledger "
+                + (f"{path} does not have" if there else f"should have, and there is none at {path}"),
+                hint=f"put the ledger back as it was; if the statement is on another table, remove {project.out}",
+            )
     return ledger
 
 
-def enter_exact_use(project: Project, step: str) -> None:
-    """Write down that a step looks at the training rows without noise, once for each version of these rows."""
-    entry = Entry(step=step, data_digest=project.train_data.digest, released=True, note=NO_NOISE_NOTE)
-    if entry not in open_ledger(project).entries:
-        enter(project, entry)
+def enter(project: Project, entry: Entry) -> None:
+    """Write a use of the records down, before it happens; one without noise once, however often it is done.
+
+    Raises:
+        BudgetError: the limit would be passed.
+        IntegrityError: see `open_ledger`.
+    """
+    with _alone(project.ledger_path):
+        ledger = open_ledger(project)
+        if entry.private or entry not in ledger.entries:
+            ledger.add(entry).save(project.ledger_path)
+
+
+def enter_exact_use(project: Project, step: str, *, note: str) -> None:
+    """Write down that a step uses rows of the table without noise, and how.
+
+    The entry is on the whole table: another seed moves rows between training and test, and releases are not undone.
+    """
+    enter(project, Entry(step=named(project, step), data_digest=project.data.digest, released=True, note=note))
 
 
 def spend(project: Project, *, step: str, epsilon: float) -> None:
@@ -81,14 +100,48 @@ def spend(project: Project, *, step: str, epsilon: float) -> None:
 
     Raises:
         BudgetError: the limit would be passed, and the training must not run.
+        ConfigError, DataError, UsageError: the training would refuse; nothing is spent.
     """
-    events = private_events(project.config.schema, epsilon=epsilon, delta=project.config.train.delta)
-    enter(project, Entry(step=step, data_digest=project.train_data.digest, released=True, events=events))
+    if params := project.config.train.params:
+        raise ConfigError(
+            f"[train] params ({', '.join(params)}) are for scikit-learn classifiers, private training has none",
+            hint='take them out, or name a classifier as the method in place of "private"',
+        )
+    data, delta = project.train_data, project.config.train.delta
+    events = private_events(data.schema, epsilon=epsilon, delta=delta)
+    check_records(data, delta=delta)
+    enter(project, Entry(step=named(project, step), data_digest=data.digest, released=True, events=events))
+
+
+def named(project: Project, step: str) -> str:
+    """What a step is called in the ledger, which may be that of other projects too."""
+    return f"{project.config.name}: {step}"
 
 
 def describe_private(training: PrivateTraining, ledger: Ledger) -> str:
     """One line on what a private training cost."""
     return (
-        f"private: epsilon at most {training.epsilon:.3g} at delta {training.delta:g}; "
-        f"all uses together at most {ledger.epsilon:.3g} of {ledger.epsilon_limit:g}"
+        f"private: epsilon at most {at_most(training.epsilon, digits=3)} at delta {at_most(training.delta)}; "
+        f"all uses together at most {at_most(ledger.epsilon, digits=3)} of {ledger.epsilon_limit:g}"
     )
+
+
+def _ledger_digest(statement: Path) -> str:
+    """The head of the ledger that a statement was made from; empty where the file is no statement."""
+    try:
+        document = json.loads(read_bytes(statement, max_bytes=limits.MAX_JSON_BYTES, what="a privacy statement"))
+        return str(document["ledger_digest"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+@contextmanager
+def _alone(ledger: Path) -> Iterator[None]:
+    """Keep other runs away from a ledger for the length of a `with` block; they wait."""
+    try:
+        lock = ledger.with_suffix(".lock").open("w")
+    except OSError as error:
+        raise system_fault(error, f"write beside {ledger}") from None
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -19,6 +19,7 @@ import pytest
 from holdfast.data import Dataset
 from holdfast.errors import BudgetError, ConfigError, DataError, IntegrityError, UsageError
 from holdfast.pipeline import Project, SilentReporter
+from holdfast.pipeline.project import read_evidence
 from holdfast.pipeline.runner import run
 from holdfast.pipeline.steps.trainers import enter_exact_use, open_ledger
 
@@ -61,6 +62,8 @@ def unsalted_digests(project: Project) -> dict[str, str]:
         text = json.dumps({"previous": chain, "entry": entry.to_json()}, sort_keys=True, separators=(",", ":"))
         chain = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
         found[f"chain without a beginning {number}"] = chain
+    for path in project.out.glob("*/evidence.json"):
+        found |= {f"{path.parent.name} {item.kind}": item.digest for item in read_evidence(path) if item.samples}
     return {name: digest.removeprefix("sha256:") for name, digest in found.items()}
 
 

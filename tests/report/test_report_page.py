@@ -15,6 +15,7 @@ from holdfast.errors import UsageError
 from holdfast.evidence import Evidence, Figure, canonical_json
 from holdfast.policy import Finding, Policy, Verdict, judge
 from holdfast.report import DatasetFacts, ReportInput, StepTime, render_report, report_json
+from holdfast.report.story import as_shown
 
 from .report_example import DATA, MODEL, example, passing
 
@@ -204,7 +205,7 @@ def test_every_caveat_and_every_digest_is_on_the_page() -> None:
     story = example()
     text = "".join(Page(render_report(story)).text)
     for item in story.evidence:
-        assert item.digest in text
+        assert as_shown(item).digest in text
         assert all(caveat in text for caveat in item.caveats)
     assert story.model_digest in text
     assert story.privacy_statement in text
@@ -246,7 +247,7 @@ def test_the_json_says_what_the_page_says() -> None:
     assert document["format"] == "holdfast-report-1"
     assert document["model"] == {"name": "tumour", "version": "1", "digest": MODEL}
     assert document["verdict"]["met"] is story.verdict.met is False
-    assert [item["digest"] for item in document["evidence"]] == [item.digest for item in story.evidence]
+    assert [item["digest"] for item in document["evidence"]] == [as_shown(item).digest for item in story.evidence]
     assert [finding["outcome"] for finding in document["verdict"]["findings"]].count("not met") == 1
     assert document["next_steps"][0]["urgency"] == "now"
     assert document["dataset"]["classes"] == ["benign", "malignant"]

@@ -17,6 +17,7 @@ from holdfast.pipeline import steps
 from holdfast.pipeline.project import Project
 from holdfast.pipeline.reporter import Reporter
 from holdfast.pipeline.state import State, digest_json
+from holdfast.pipeline.steps.trainers import open_ledger
 from holdfast.policy import Verdict, judge
 
 Work = Callable[[Project, Path, steps.Advance], tuple[str, ...]]
@@ -117,6 +118,7 @@ def run(project: Project, *, reporter: Reporter, until: str = "report") -> Outco
     """
     state = State(project.out)
     with state.alone():
+        open_ledger(project)  # one that was lost or put back is told, also where every step is skipped
         for step in STEPS[: NAMES.index(until) + 1]:
             try:
                 _do(step, project, state, reporter)

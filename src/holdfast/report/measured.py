@@ -11,7 +11,7 @@ from holdfast.evidence import Evidence
 from holdfast.report import bars, plots
 from holdfast.report.chart import Plot
 from holdfast.report.kinds import KINDS, Kind, anchor_of, kind_of
-from holdfast.report.story import PER_RECORD, ReportInput
+from holdfast.report.story import PER_RECORD, ReportInput, as_shown
 from holdfast.report.words import figure_name, humanise, interval, judged_quantity, plain, sentence, short_digest
 
 _MAX_FINDINGS: Final = 50
@@ -100,7 +100,7 @@ def _section(story: ReportInput, item: Evidence, anchor: str) -> Section:
         ),
         references=item.references,
         num_caveats=len(item.caveats),
-        digest=item.digest,
+        digest=as_shown(item).digest,
     )
 
 

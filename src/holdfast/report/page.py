@@ -14,7 +14,7 @@ from holdfast.policy import Finding
 from holdfast.report.kinds import KINDS, kind_of
 from holdfast.report.measured import sections
 from holdfast.report.outlook import Gap, next_steps, not_covered, price
-from holdfast.report.story import PER_RECORD, ReportInput
+from holdfast.report.story import ReportInput, as_shown
 from holdfast.report.verdict import BULLET_HEIGHT, BULLET_WIDTH, headline, promises
 from holdfast.report.words import duration, number, short_digest
 
@@ -86,10 +86,10 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
 
 
 def _evidence_json(evidence: Evidence) -> dict[str, Any]:
-    document = evidence.to_json()
+    shown = as_shown(evidence)
+    document = shown.to_json()
     del document["samples"]
-    document["context"] = {name: value for name, value in evidence.context.items() if name not in PER_RECORD}
-    return {**document, "digest": evidence.digest}
+    return {**document, "digest": shown.digest}
 
 
 def _catalogue(story: ReportInput) -> list[tuple[str, ...]]:
@@ -115,7 +115,7 @@ def _by_source(gaps: Iterable[Gap]) -> dict[str, list[str]]:
 def _digests(story: ReportInput) -> list[tuple[str, str]]:
     """Everything that the report rests on, by digest."""
     rows = [("Model", story.model_digest), ("Training data", story.dataset.digest)]
-    return rows + [(f"Evidence: {kind_of(item.kind).heading}", item.digest) for item in story.evidence]
+    return rows + [(f"Evidence: {kind_of(item.kind).heading}", as_shown(item).digest) for item in story.evidence]
 
 
 @cache

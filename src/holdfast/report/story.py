@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -14,6 +14,12 @@ from holdfast.policy import THRESHOLDS, Finding, Verdict
 
 PER_RECORD: Final = frozenset({"riskiest_members"})
 """Context that points at single people; a report is handed around, so it leaves this out (the evidence has it)."""
+
+
+def as_shown(evidence: Evidence) -> Evidence:
+    """Evidence without what it says of single records; its digest tells no more than the page does."""
+    context = {name: value for name, value in evidence.context.items() if name not in PER_RECORD}
+    return replace(evidence, samples={}, context=context)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,7 +57,7 @@ def test_csv_gz_and_parquet_of_one_table_read_the_same(tmp_path: Path) -> None:
     )
 )
 def test_numbers_and_texts_survive_a_csv_file_exactly(tmp_path: Path, rows: list[tuple[int, float, str]]) -> None:
-    frame = pd.DataFrame({"n": [r[0] for r in rows], "x": [r[1] for r in rows], "s": ["s:" + r[2] for r in rows]})
+    frame = pd.DataFrame({"n": [r[0] for r in rows], "x": [r[1] for r in rows], "s": [f"<{r[2]}>" for r in rows]})
     path = tmp_path / "table.csv"
     frame.to_csv(path, index=False, quoting=2)
     table = read_table(path)
@@ -386,3 +386,12 @@ def test_real_tables_are_read_whole(real_data: Callable[[str], Path]) -> None:
     frame = read_table(real_data("uci_default_credit_card.csv.gz"))
     assert frame.shape == (30_000, 25)
     assert int((frame["default.payment.next.month"] == 1).sum()) == 6_636
+
+
+def test_blanks_after_a_comma_are_no_part_of_a_text_or_a_missing_value(tmp_path: Path) -> None:
+    path = tmp_path / "adult.csv"
+    path.write_text("age, work, pay\n39, State-gov, <=50K\n50, ?, >50K\n ?, Private , >50K\n")
+    frame = read_table(path)
+    assert frame.iloc[:, 1].tolist()[::2] == ["State-gov", "Private"]
+    assert frame.iloc[:, 2].tolist() == ["<=50K", ">50K", ">50K"]
+    assert frame.isna().sum().tolist() == [1, 1, 0]

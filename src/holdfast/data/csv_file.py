@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from holdfast import limits
@@ -47,7 +48,15 @@ def read_csv(path: Path) -> pa.Table:
     if table.num_rows == 0:
         raise DataError(f"expected rows below the header of {path}, found none")
     _check_quotes(data, table, path)
-    return table.rename_columns(names)
+    return _trimmed(table).rename_columns(names)
+
+
+def _trimmed(table: pa.Table) -> pa.Table:
+    """The table without the blanks that some writers put after a comma: " <=50K" and "<=50K" are one class."""
+    for position, column in enumerate(table.columns):
+        if pa.types.is_string(column.type):
+            table = table.set_column(position, table.field(position), pc.utf8_trim_whitespace(column))
+    return table
 
 
 def _parse(data: bytes, path: Path, *, column_types: dict[str, Any], **options: Any) -> pa.Table:
@@ -60,7 +69,7 @@ def _parse(data: bytes, path: Path, *, column_types: dict[str, Any], **options: 
     options["parse_options"].invalid_row_handler = remember
     convert = pa.csv.ConvertOptions(
         column_types=column_types,
-        null_values=list(MISSING),
+        null_values=[*MISSING, *(f" {spelling}" for spelling in MISSING)],
         strings_can_be_null=True,
         true_values=[],
         false_values=[],

@@ -42,7 +42,8 @@ def read_table(path: Path | str) -> pd.DataFrame:
     """A table as it stands in a `.csv`, `.csv.gz` or `.parquet` file.
 
     Numbers become numeric columns, everything else text; dates stay the text that they are. Blank column names
-    become `column 1`, `column 2`, … by position. No value in the result is infinite.
+    become `column 1`, `column 2`, … by position. Blanks around a text in a CSV file are no part of it. No value in
+    the result is infinite.
 
     Raises:
         InputError: there is no such file, or it is larger than the bounds in `holdfast.limits`.

@@ -87,7 +87,10 @@ class Access:
                 connection.execute(insert(clients).values(record))
                 connection.execute(insert(budgets).values(client=name, granted=query_budget, spent=0))
         except ConstraintError:
-            raise UsageError(f"there is a client {name!r} already", hint="revoke it, or choose another name") from None
+            raise UsageError(
+                f"there is a client {name!r} already",
+                hint="choose another name; a revoked name stays taken",
+            ) from None
         return token
 
     def grant(self, name: str, *, rows: int) -> None:

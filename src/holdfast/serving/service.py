@@ -40,6 +40,7 @@ from holdfast.limits import MAX_PUBLIC_KEY_BYTES, MAX_REQUEST_ROWS
 from holdfast.policy import Policy, Verdict, judge
 from holdfast.private_inference import Evaluator
 from holdfast.serving.access import Access, Client
+from holdfast.serving.answers import EncryptedAnswer, Prediction
 from holdfast.serving.audit import AuditLog
 from holdfast.serving.contents import read_model, read_plan, read_watch_profile, telling_rows
 from holdfast.serving.keyring import KeyRing
@@ -47,22 +48,6 @@ from holdfast.serving.reactions import Reaction, Reactions
 from holdfast.serving.refusals import Refusals
 from holdfast.serving.store import Store
 from holdfast.serving.watch import Alert, Watch
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Prediction:
-    """An answer in the clear: (rows, classes) probabilities, and the most probable class of each row."""
-
-    probabilities: Matrix
-    labels: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncryptedAnswer:
-    """An answer that only the client can read, and how many rows it answers."""
-
-    rows: int
-    data: bytes
 
 
 class Service:

@@ -6,9 +6,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from holdfast.data import Dataset, load, tumour_frame, tumour_schema
+
+# A busy machine is not a failure.
+hypothesis.settings.register_profile("no clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("no clock")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -11,16 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-import hypothesis
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from holdfast.custody import Bundle, ModelCard, RecipientKey, SigningKey, write_bundle
 from holdfast.evidence import Evidence, Figure, digest_bytes
-
-hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine is not a failure
-hypothesis.settings.load_profile("no clock")
 
 
 def make_model(weight: float) -> bytes:

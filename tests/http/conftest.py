@@ -8,7 +8,6 @@ from itertools import count
 from typing import Any
 
 import httpx
-import hypothesis
 import pytest
 from tests.serving.service_kit import Kit, Place
 
@@ -16,9 +15,6 @@ from holdfast.custody import Bundle
 from holdfast.data import Dataset
 from holdfast.http import Client, create_app, running
 from holdfast.serving import verify_audit
-
-hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine is not a failure
-hypothesis.settings.load_profile("no clock")
 
 _numbers = count()
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import hypothesis
 import pytest
 from tests.serving.service_kit import Kit, Place
 
 from holdfast.custody import Bundle
 from holdfast.data import Dataset
 from holdfast.serving import Store
-
-hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine is not a failure
-hypothesis.settings.load_profile("no clock")
 
 
 @pytest.fixture(scope="session")

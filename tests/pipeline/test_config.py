@@ -39,6 +39,8 @@ BAD = [
     ("shadow_models = 8", "shadow_models = 1", "attack.shadow_models"),
     ("shadow_models = 8", "shadows = 8", "attack.shadows: extra inputs are not permitted"),
     ("min_accuracy = 0.5", "min_acuracy = 0.5", "does not know 'min_acuracy'"),
+    ("min_accuracy = 0.5", "max_epsilon = 8.0", "demands a privacy guarantee, and .* gives none"),
+    ("min_accuracy = 0.5", 'require = ["privacy-guarantee"]', "demands a privacy guarantee, and .* gives none"),
     ("min_accuracy = 0.5", 'min_accuracy = "high"', "min_accuracy must be a number"),
     ("min_accuracy = 0.5", 'require = "data-checks"', "require must be a list"),
     ("min_accuracy = 0.5", 'require = ["service-watch"]', "require names 'service-watch'"),

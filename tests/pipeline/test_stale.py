@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from holdfast.custody import Recipient, RecipientKey, VerifyKey, open_sealed
-from holdfast.errors import SystemFault
+from holdfast.errors import SystemFault, WireError
 from holdfast.pipeline import Project, SilentReporter, keyring
+from holdfast.pipeline.project import read_evidence
 from holdfast.pipeline.runner import run
 from holdfast.pipeline.state import FORMAT, State, digest_folder
 
@@ -141,3 +142,10 @@ def test_the_state_file_that_a_run_wrote_is_believed(tmp_path: Path) -> None:
     record = read(tmp_path, with_check(outputs=digest_folder(tmp_path / "check"))).finished("check", inputs="sha256:00")
     assert record is not None
     assert (record.seconds, record.lines) == (1.5, ("one", "two"))
+
+
+def test_evidence_that_is_nested_without_end_is_no_evidence(tmp_path: Path) -> None:
+    path = tmp_path / "evidence.json"
+    path.write_text("[" * 200_000)
+    with pytest.raises(WireError, match="is not JSON"):
+        read_evidence(path)

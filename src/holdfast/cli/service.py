@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.cli.bundles import load_bundle
-from holdfast.cli.terminal import say
+from holdfast.cli.terminal import clean, say
 from holdfast.custody import SigningKey, VerifyKey
 from holdfast.data import read_table
 from holdfast.errors import CredentialError, InputError, IntegrityError, UsageError
@@ -85,7 +85,7 @@ def ask_service(table: Path, *, url: str, private: bool) -> None:
     rows = read_table(table)
     with Client(url, token) as client:
         answers = client.predict_proba(rows, private=private)
-        classes = client.schema.classes
+        classes = [clean(name) for name in client.schema.classes]  # they come from the service
     frame = pd.DataFrame(answers, columns=[f"p({name})" for name in classes])
     frame.insert(0, "label", [classes[position] for position in answers.argmax(axis=1)])
     frame.to_csv(sys.stdout, index=False)

@@ -125,7 +125,7 @@ def read_evidence(path: Path) -> tuple[Evidence, ...]:
     data = read_bytes(path, max_bytes=limits.MAX_JSON_BYTES, what="evidence")
     try:
         items = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WireError(f"{path} is not JSON: {error}") from None
     if not isinstance(items, list):
         raise WireError(f"expected a list of evidence in {path}, got something else")

@@ -29,7 +29,7 @@ lint: $(DEV)  ## ruff, strict mypy, and the direction of imports
 	$(BIN)/lint-imports
 
 bench: $(DEV)  ## every bench, figures as JSON lines
-	@for bench in benches/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+	@for bench in kernels dp_training service private_inference; do $(BIN)/python benches/$$bench.py || exit 1; done
 
 docs: $(DEV)  ## run every command and example in the documents
 	$(BIN)/python -m pytest -n 0 -q tests/docs
@@ -41,12 +41,15 @@ lock:  ## resolve the lock anew from pyproject.toml and requirements/*.in
 	    --no-emit-index-url --no-emit-find-links -o requirements/run.txt pyproject.toml requirements/run.in
 	$(VENV)-lock/bin/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header \
 	    --no-emit-index-url --no-emit-find-links -o requirements/dev.txt requirements/dev.in
+	sed -i 's/^torch==\([0-9.]*\)+cpu/torch==\1/' requirements/dev.txt
 	rm -rf $(VENV)-lock
 
 clean:  ## remove the environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	rm -rf build $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 
-$(RUN): requirements/run.txt pyproject.toml
+NATIVE := CMakeLists.txt $(wildcard native/*.cpp native/*.hpp)
+
+$(RUN): requirements/run.txt pyproject.toml $(NATIVE)
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) was not found; install Python 3.11 or say PYTHON=/path/to/python" >&2; exit 1; }
 	@echo "setting up $(VENV) (once, one to three minutes)"
 	@$(PYTHON) -m venv $(VENV)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from scipy import stats
+from tests.he.schemes import CKKS
 
 from holdfast.he import sampling
-from holdfast.he.parameters import ERROR_BOUND, EXACT_8192
+from holdfast.he.parameters import ERROR_BOUND
 
 ALARM = 1e-7
 
@@ -66,40 +67,49 @@ def test_small_floods_reach_both_ends(bits: int) -> None:
 
 
 def test_expanded_polynomials_are_uniform() -> None:
-    values = sampling.uniform(EXACT_8192, sampling.fresh_seed(), purpose=b"test")
-    for row, prime in zip(values, EXACT_8192.primes, strict=True):
-        assert row.min() >= 0
+    values = sampling.uniform(CKKS.primes, 32768, seed=sampling.fresh_seed(), purpose=b"test")
+    for row, prime in zip(values, CKKS.primes, strict=True):
         assert row.max() < prime
-        assert stats.chisquare(np.bincount(row * 64 // prime, minlength=64)).pvalue > ALARM
-        assert stats.chisquare(np.bincount(row % 64, minlength=64)).pvalue > ALARM
+        buckets = (row.astype(np.float64) * 64 / prime).astype(np.int64)
+        assert stats.chisquare(np.bincount(buckets, minlength=64)).pvalue > ALARM
+        assert stats.chisquare(np.bincount((row % 64).astype(np.int64))).pvalue > ALARM
 
 
 def test_expansion_follows_the_wire_format_to_the_letter() -> None:
     seed = bytes(range(32))
-    values = sampling.uniform(EXACT_8192, seed, purpose=b"query", index=3)
-    for i in (0, 5):
-        label = b"holdfast uniform polynomial 1\0query\0" + seed + (3).to_bytes(4, "little") + i.to_bytes(4, "little")
+    values = sampling.uniform(CKKS.primes, CKKS.degree, seed=seed, purpose=b"query", index=3)
+    for i, prime in enumerate(CKKS.primes):
+        label = (
+            b"holdfast uniform polynomial 2\0query\0" + seed + (3).to_bytes(4, "little") + prime.to_bytes(8, "little")
+        )
         cipher = Cipher(algorithms.AES256(hashlib.sha256(label).digest()), modes.CTR(bytes(16))).encryptor()
         expected: list[int] = []
-        while len(expected) < EXACT_8192.degree:
-            word = int.from_bytes(cipher.update(bytes(4)), "little") & 0x7FFFFFFF
-            if word < EXACT_8192.primes[i]:
+        while len(expected) < CKKS.degree:
+            word = int.from_bytes(cipher.update(bytes(8)), "little") % 2 ** prime.bit_length()
+            if word < prime:
                 expected.append(word)
         assert values[i].tolist() == expected
 
 
+def test_a_prime_has_the_same_residues_whatever_the_others_are() -> None:
+    seed = sampling.fresh_seed()
+    both = sampling.uniform(CKKS.primes, 4096, seed=seed, purpose=b"query")
+    assert (sampling.uniform(CKKS.primes[1:], 4096, seed=seed, purpose=b"query")[0] == both[1]).all()
+
+
 def test_expansion_rejects_words_over_the_prime_and_goes_on() -> None:
-    below = sampling._below(sampling.KeyStream(bytes(32)), 2**28, 5_000)  # seven of eight words are rejected
-    assert len(below) == 5_000
-    assert below.max() < 2**28
+    row, bound = np.zeros(50_000, dtype=np.uint64), 3 * 2**27  # every fourth word is rejected
+    sampling._fill_below(row, bound, sampling.KeyStream(bytes(32)))
+    assert row.max() < bound
+    assert stats.chisquare(np.bincount((row * 48 // bound).astype(np.int64), minlength=48)).pvalue > ALARM
 
 
 @pytest.mark.parametrize("other", [{"purpose": b"key"}, {"index": 1}, {"seed": b"\1" * 32}])
 def test_purpose_index_and_seed_each_make_another_polynomial(other: dict[str, object]) -> None:
     base: dict[str, object] = {"seed": bytes(32), "purpose": b"query", "index": 0}
     first, second = (
-        sampling.uniform(EXACT_8192, kwargs.pop("seed"), **kwargs)  # type: ignore[arg-type]
-        for kwargs in (dict(base), base | other)
+        sampling.uniform(CKKS.primes, 4096, **kwargs)  # type: ignore[arg-type]
+        for kwargs in (base, base | other)
     )
     assert (first == second).mean() < 0.001
 

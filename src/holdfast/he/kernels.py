@@ -1,228 +1,210 @@
-"""The hot loops over residues, and nothing else: what a native engine replaces.
+"""Arithmetic over residues: the entrance to the native kernels of `native/`, and nothing else.
 
-Residues are int64 arrays whose first axis runs over the primes: `(primes, N)`. A value stands for its class modulo the
-prime of its row. Kernels return centred representatives, at most `prime / 2 + 2^10` in absolute value. Transforms take
-centred ones too; the other kernels take any below 2^31 in absolute value. `canonical` gives the one in [0, prime).
+Residues are uint64 arrays `(..., limbs, N)` with values in [0, q) for the prime q of each limb, q < 2^50. Every result
+is a new array, exact, and the same on every machine: which instruction set computed it does not show. Polynomials of
+ciphertexts, keys and plaintexts are held in the NTT domain, where products are value by value: value k is the
+polynomial at `psi^(2·bitrev(k) + 1)`, where `psi` is the first of `g^((q-1)/2N)`, g = 2, 3, …, that has order 2N.
 
-Everything is exact. A quotient is guessed in float64 and may be one off, a remainder is computed without rounding: in
-int64 for products of two residues, in float64 for matrix products, where every partial sum is an integer below 2^53:
-128 products of a centred residue and a limb of 15 bits and sign.
+Kernels let other Python threads run. They use the cores that the process may use, or as many threads as the environment
+variable HOLDFAST_THREADS says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Final, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-Residues: TypeAlias = NDArray[np.int64]
-Positions: TypeAlias = NDArray[np.int64]
-_Floats: TypeAlias = NDArray[np.float64]
-_Limbs: TypeAlias = tuple[_Floats, _Floats]
+from holdfast.errors import UsageError
+from holdfast.he import constants
+from holdfast.he.native import native
 
-_Kernel: TypeAlias = Callable[..., Residues]
+Residues: TypeAlias = NDArray[np.uint64]
 
-_LIMB: Final = 2**16
-_BLAS_SINGLE_THREAD: Final = 2**18
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class Ring:
-    """Arithmetic in `Z_q[X] / (X^N + 1)` for several primes q, each in a `PrimeField` of its own.
+    """`Z_q[X] / (X^N + 1)` for several primes q.
 
-    Work goes prime by prime, because 64 KiB stay in the cache, and because memory of that size is used again where a
-    larger block would be given back to the operating system and zeroed anew.
+    Args:
+        degree: N, a power of two from 16 to 131,072.
+        primes: each below 2^50, and 1 modulo 2N.
 
-    A polynomial is held as N coefficients, or as its N values at the odd powers of a root of unity `psi` of order 2N
-    (the NTT domain), where multiplication is element by element. The order of the values is that of `PrimeField`.
+    Raises:
+        UsageError: degree or primes are not that; from a kernel: an array does not have the ring's shape.
     """
 
     def __init__(self, degree: int, primes: tuple[int, ...]) -> None:
         self.degree = degree
-        self.fields = tuple(PrimeField(degree, prime) for prime in primes)
+        self.primes = tuple(primes)
+        self.basis = constants.basis(degree, self.primes)
 
-    def forward(self, coefficients: Residues) -> Residues:
-        """Centred coefficients `(primes, N)` to the NTT domain `(primes, N)`."""
-        return self._each(PrimeField.forward, coefficients)
+    def select(self, rows: Sequence[int]) -> Ring:
+        """The ring over some of the primes; tables are shared."""
+        return Ring(self.degree, tuple(self.primes[row] for row in rows))
 
-    def forward_small(self, coefficients: Residues) -> Residues:
-        """Integers `(N,)` of at most 2^15 in absolute value to the NTT domain of all primes; a quarter faster."""
-        return self._each(PrimeField.forward_small, np.broadcast_to(coefficients, (len(self.fields), self.degree)))
+    def head(self, count: int) -> Ring:
+        """The ring over the first primes."""
+        return self.select(range(count))
 
-    def inverse(self, values: Residues) -> Residues:
-        """Centred values `(primes, N)` in the NTT domain back to coefficients `(primes, N)`."""
-        return self._each(PrimeField.inverse, values)
+    def forward(self, a: Residues) -> Residues:
+        """Coefficients to the NTT domain."""
+        return _call(native.forward, self.basis, _array(a))
 
-    def coefficients(self, values: Residues, positions: Positions) -> Residues:
-        """A few coefficients `(primes, positions)` of what `inverse` would give, at a fraction of its cost."""
-        rows = zip(self.fields, values, strict=True)
-        return np.stack([prime.coefficients(row, positions) for prime, row in rows])
+    def inverse(self, a: Residues) -> Residues:
+        """The NTT domain back to coefficients."""
+        return _call(native.inverse, self.basis, _array(a))
 
-    def multiply(self, a: Residues, b: Residues) -> Residues:
-        """`a·b`, element by element; b must be centred."""
-        return self._each(PrimeField.multiply, a, b)
+    def add(self, a: Residues, b: Residues) -> Residues:
+        """`a + b`; b may be one polynomial where a holds several."""
+        return _call(native.add, self.basis, _array(a), _array(b))
 
-    def centred(self, residues: Residues) -> Residues:
-        """The representatives nearest to zero."""
-        return self._each(PrimeField.reduced, residues)
+    def subtract(self, a: Residues, b: Residues) -> Residues:
+        """`a - b`; b may be one polynomial where a holds several."""
+        return _call(native.subtract, self.basis, _array(a), _array(b))
 
-    def canonical(self, residues: Residues) -> Residues:
-        """The representatives in [0, prime); there may be fewer rows than primes."""
-        return self._each(PrimeField.canonical, residues)
-
-    def drop_primes(self, residues: Residues, *, keep: int) -> Residues:
-        """Divide by the primes after the first `keep`, one after the other, and round: so many rows are left."""
-        rows = list(residues)
-        while len(rows) > keep:
-            divisor, last = self.fields[len(rows) - 1].q, rows.pop()
-            rows = [field.divided(row - last, divisor) for field, row in zip(self.fields, rows, strict=False)]
-        return np.stack(rows)
-
-    def _each(self, kernel: _Kernel, *operands: Residues) -> Residues:
-        out = np.empty(operands[0].shape, dtype=np.int64)
-        for row, prime in enumerate(self.fields[: len(out)]):
-            out[row] = kernel(prime, *(operand[row] for operand in operands))
-        return out
-
-
-class PrimeField:
-    """The kernels for one prime q, on arrays `(N,)` of one row.
-
-    With N = A·B (128·64 for 8192), the value at position `B·c + d` of the NTT domain is that at
-    `psi^(2(c + A·d) + 1)`; `psi` is the first of `g^((q-1)/2N)`, g = 2, 3, …, that has order 2N.
-
-    The transform is Bailey's four-step method: two small matrix products with a twist between them. With the BLAS that
-    NumPy carries this takes less time than thirteen passes of butterflies.
-    """
-
-    def __init__(self, degree: int, q: int) -> None:
-        self.q = q
-        self._inverse = 1 / q
-        self.columns = 1 << ((degree.bit_length() - 1) // 2)
-        self.rows = degree // self.columns
-        powers = _root_powers(degree, q)
-        a, b = np.arange(self.rows), np.arange(self.columns)
-        outer = self.columns * a[:, None] * (2 * a[None, :] + 1)  # [a, c]
-        twist = (2 * a[:, None] + 1) * b[None, :]  # [c, b]
-        inner = 2 * self.rows * b[:, None] * b[None, :]  # [b, d]
-        order = 2 * degree
-        self._outer = _limbs(powers[outer.T % order])
-        self._outer_whole = powers[outer.T % order].astype(np.float64)
-        self._twist = powers[twist % order]
-        self._inner = _limbs(powers[inner % order])
-        self._outer_back = _limbs(powers[-outer % order])
-        self._twist_back = self.reduced(powers[-twist % order] * pow(degree, -1, q))
-        self._inner_back = _limbs(powers[-inner % order])
-
-    def forward(self, coefficients: Residues) -> Residues:
-        """See `Ring.forward`."""
-        grid = coefficients.reshape(self.rows, self.columns).astype(np.float64)
-        return self._finished(self._combined(*(_product(limb, grid) for limb in self._outer)))
-
-    def forward_small(self, coefficients: Residues) -> Residues:
-        """See `Ring.forward_small`."""
-        first = _product(self._outer_whole, coefficients.reshape(self.rows, self.columns).astype(np.float64))
-        self._reduce_floats(first)
-        return self._finished(first)
-
-    def _finished(self, first: _Floats) -> Residues:
-        """The twist and the second product of a forward transform."""
-        twisted = self._twisted(first, self._twist)
-        return self._combined(*(_product(twisted, limb) for limb in self._inner)).ravel().astype(np.int64)
-
-    def inverse(self, values: Residues) -> Residues:
-        """See `Ring.inverse`."""
-        grid = values.reshape(self.rows, self.columns).astype(np.float64)
-        twisted = self._twisted(self._combined(*(_product(grid, limb) for limb in self._inner_back)), self._twist_back)
-        return self._combined(*(_product(limb, twisted) for limb in self._outer_back)).ravel().astype(np.int64)
-
-    def coefficients(self, values: Residues, positions: Positions) -> Residues:
-        """See `Ring.coefficients`."""
-        a, b = np.divmod(positions, self.columns)
-        grid = values.reshape(self.rows, self.columns).astype(np.float64)
-        picked = self._combined(*(grid @ limb[:, b] for limb in self._inner_back))
-        twisted = self._twisted(picked, self._twist_back[:, b])
-        sums = (np.einsum("kc,ck->k", limb[a], twisted) for limb in self._outer_back)
-        return self._combined(*sums).astype(np.int64)
+    def negate(self, a: Residues) -> Residues:
+        """`-a`."""
+        return _call(native.negate, self.basis, _array(a))
 
     def multiply(self, a: Residues, b: Residues) -> Residues:
-        """`a·b`; b must be centred."""
-        return self.reduced(a * b)
+        """`a·b`, value by value; b may be one polynomial where a holds several."""
+        return _call(native.multiply, self.basis, _array(a), _array(b))
 
-    def multiply_add(self, a: Residues, b: Residues, c: Residues, d: Residues) -> Residues:
-        """`a·b + c·d`; b and d must be centred."""
-        total = a * b
-        total += c * d
-        return self.reduced(total)
+    def scale(self, a: Residues, factors: Sequence[int]) -> Residues:
+        """`a` times one integer of any size per prime."""
+        if len(factors) != len(self.primes):
+            raise UsageError(f"expected {len(self.primes)} factors, one per prime, got {len(factors)}")
+        reduced = [factor % q for factor, q in zip(factors, self.primes, strict=True)]
+        return _call(native.scale, self.basis, _array(a), reduced)
 
-    def divided(self, residues: Residues, divisor: int) -> Residues:
-        """The quotient by a number that is prime to q."""
-        inverse = pow(divisor, -1, self.q)
-        return self.reduced(residues * (inverse - self.q if inverse > self.q // 2 else inverse))
+    def dot(self, a: Sequence[Residues], b: Sequence[Residues]) -> Residues:
+        """`Σ a[i]·b[i]`; each b[i] may be one polynomial where the a[i] hold several."""
+        return _call(native.dot, self.basis, [_array(x) for x in a], [_array(x) for x in b])
 
-    def canonical(self, residues: Residues) -> Residues:
-        """The representatives in [0, q)."""
-        out = self.reduced(residues)
-        out += (out >> 63) & self.q  # the sign bit as a mask
-        return out
+    def combine(self, a: Sequence[Residues], weights: Residues) -> Residues:
+        """`out[o] = Σ_i weights[o, i]·a[i]`, for polynomials that only have coefficients at multiples of some N/runs.
 
-    def reduced(self, numbers: Residues) -> Residues:
-        """Centred residues of numbers below 2^62 in absolute value."""
-        quotient = numbers * self._inverse
-        np.rint(quotient, out=quotient)
-        product = quotient.astype(np.int64)
-        product *= -self.q
-        product += numbers
-        return product
+        Such a polynomial is constant on each of `runs` equally long runs of the NTT domain: that of a ring of degree
+        `runs` over the same primes has these values. Products with many of them take no memory to speak of.
 
-    def _combined(self, high: _Floats, low: _Floats) -> _Floats:
-        """`2^16·high + low`, reduced, in place; both are integers of at most 2^52 + 2^32 in absolute value."""
-        self._reduce_floats(high)
-        high *= _LIMB
-        high += low
-        self._reduce_floats(high)
-        return high
+        Args:
+            a: of one shape (..., limbs, N).
+            weights: (limbs, runs, outputs, len(a)).
 
-    def _reduce_floats(self, numbers: _Floats) -> None:
-        quotient = numbers * self._inverse
-        np.rint(quotient, out=quotient)
-        quotient *= self.q
-        numbers -= quotient
+        Returns:
+            (outputs, ..., limbs, N).
+        """
+        return _call(native.combine, self.basis, [_array(x) for x in a], _array(weights))
 
-    def _twisted(self, grid: _Floats, twist: Residues) -> _Floats:
-        return self.reduced(grid.astype(np.int64) * twist).astype(np.float64)
+    def permute(self, a: Residues, indices: NDArray[np.int32]) -> Residues:
+        """`out[..., j] = a[..., indices[j]]`."""
+        return _call(native.permute, _array(a), indices)
+
+    def galois_indices(self, element: int) -> NDArray[np.int32]:
+        """The permutation of the NTT domain that takes X to X^element; element is odd."""
+        return constants.galois_indices(self.degree, element % (2 * self.degree))
+
+    def reduce(self, coefficients: NDArray[np.int64]) -> Residues:
+        """Signed integers `(..., N)` to residues `(..., limbs, N)`."""
+        return _call(native.reduce, self.basis, _array(coefficients, np.int64))
 
 
-@lru_cache(maxsize=4)
-def ring(degree: int, primes: tuple[int, ...]) -> Ring:
-    """The ring of a degree and its primes; tables are built once."""
-    return Ring(degree, primes)
+def convert(a: Residues, source: Ring, target: Ring) -> Residues:
+    """Coefficients `(..., source limbs, N)` to `(..., target limbs, N)`: the same integers, centred around zero.
 
-
-def _root_powers(degree: int, q: int) -> Residues:
-    """`psi^0 … psi^(2N-1)`, centred."""
-    exponent = (q - 1) // (2 * degree)
-    psi = next(root for g in range(2, q) if pow(root := pow(g, exponent, q), degree, q) == q - 1)
-    powers = [1]
-    for _ in range(2 * degree - 1):
-        powers.append(powers[-1] * psi % q)
-    residues = np.array(powers, dtype=np.int64)
-    return residues - np.where(residues > q // 2, q, 0)
-
-
-def _product(left: _Floats, right: _Floats) -> _Floats:
-    """`left @ right` by blocks of rows, each too small for OpenBLAS to wake its threads (2^18 products).
-
-    The threads win nothing here, and where other work holds the cores they have been seen to take 50 times as long.
+    Halevi, Polyakov and Shoup 2018, "An improved RNS variant of the BFV homomorphic encryption scheme", section 2.2.
+    Within 2^-45 of half the product of the source primes either sign may come.
     """
-    rows = min(len(left), _BLAS_SINGLE_THREAD // right.size)
-    blocks = left.reshape(-1, rows, left.shape[1]) @ right
-    return blocks.reshape(len(left), right.shape[1])
+    conversion = constants.conversion(source.degree, source.primes, target.primes)
+    return _call(native.convert, source.basis, target.basis, conversion, _array(a))
 
 
-def _limbs(residues: Residues) -> _Limbs:
-    """Split `x = 2^16·high + low` with |low| <= 2^15, so that a sum of 128 products with residues stays exact."""
-    low = (residues + _LIMB // 2) % _LIMB - _LIMB // 2
-    return ((residues - low) // _LIMB).astype(np.float64), low.astype(np.float64)
+def decompose(c: Residues, chain: Ring, full: Ring, digit: int) -> Residues:
+    """The digits of a polynomial: `(limbs, N)` to `(dnum, full limbs, N)`, all in the NTT domain.
+
+    Digit number d is the centred residue modulo the primes `d·digit … (d+1)·digit - 1` of the chain, over the primes of
+    `full`: the chain's, then the special ones. Han and Ki 2020, "Better bootstrapping for approximate homomorphic
+    encryption", section 3, after Cheon, Han, Kim, Kim and Song 2018.
+    """
+    if digit < 1:
+        raise UsageError(f"expected digits of at least one prime, got {digit}")
+    conversions = constants.digit_conversions(chain.degree, chain.primes, full.primes, digit)
+    return _call(native.decompose, chain.basis, full.basis, conversions, digit, _array(c))
+
+
+def key_product(
+    digits: Residues,
+    key: Residues,
+    full: Ring,
+    indices: NDArray[np.int32] | None = None,
+    rows: Sequence[int] | None = None,
+) -> Residues:
+    """`Σ_d digits[d]·key[d]`: `(dnum, limbs, N)` and a key `(dnum, 2, limbs, N)` to `(2, limbs, N)`.
+
+    With the indices of an automorphism the digits are permuted first: the hoisted rotation of Halevi and Shoup 2018,
+    "Faster homomorphic linear transformations in HElib", section 5. The key may be one for a higher level, with more
+    digits and limbs: limb i of the digits then meets limb `rows[i]` of the key.
+    """
+    chosen = range(len(full.primes)) if rows is None else rows
+    return _call(native.key_product, full.basis, _array(digits), _array(key), list(chosen), indices)
+
+
+def mod_down(a: Residues, chain: Ring, full: Ring, t: int = 1) -> Residues:
+    """Divide by the special primes and round: `(..., full limbs, N)` to `(..., limbs, N)`, in the NTT domain.
+
+    With P their product: a plus that multiple of t, at most t·P/2 in absolute value, that makes it divisible by P.
+    """
+    conversion, inverses = constants.division(chain.degree, chain.primes, full.primes, t)
+    return _call(native.mod_down, chain.basis, full.basis, conversion, inverses, _array(a))
+
+
+def drop_prime(a: Residues, chain: Ring, t: int = 1) -> Residues:
+    """Divide by the last prime and round: `(..., limbs, N)` to `(..., limbs - 1, N)`; as in `mod_down`."""
+    return mod_down(a, chain.head(len(chain.primes) - 1), chain, t)
+
+
+def pack_bits(a: Residues, widths: Sequence[int]) -> bytes:
+    """Residues `(..., limbs, N)` as bits, `widths[i]` for each value of limb i, lowest bit first, limb after limb."""
+    return _call(native.pack_bits, _array(a), list(widths))
+
+
+def unpack_bits(data: bytes, widths: Sequence[int], shape: tuple[int, ...]) -> Residues:
+    """What `pack_bits` packed, of this shape. The values may be anything that fits their width.
+
+    Raises:
+        UsageError: the number of bytes is not that of the shape.
+    """
+    return _call(native.unpack_bits, data, list(widths), list(shape))
+
+
+def available_paths() -> tuple[str, ...]:
+    """The instruction sets that this machine has, slowest first: portable, avx2, avx512."""
+    return native.available_paths()
+
+
+def use_path(name: str) -> None:
+    """Compute with one of the available paths from now on, or with the fastest: "auto"."""
+    _call(native.use_path, name)
+
+
+def set_threads(count: int) -> None:
+    """How many threads a call may use; 0 for as many as the process has cores, or HOLDFAST_THREADS says."""
+    native.set_threads(count)
+
+
+def _call(kernel: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:
+    try:
+        return kernel(*arguments, **named)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"expected other arguments for a kernel: {error}".splitlines()[0]) from error
+
+
+def _array(a: Any, dtype: type[np.generic] = np.uint64) -> Any:
+    if not isinstance(a, np.ndarray) or a.dtype != dtype:
+        raise UsageError(f"expected an array of {dtype.__name__}, got {getattr(a, 'dtype', type(a).__name__)}")
+    return np.ascontiguousarray(a)

@@ -6,10 +6,12 @@ import hmac
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from holdfast.errors import UsageError
-from holdfast.he import sampling
-from holdfast.he.kernels import Positions, Residues, ring
+from holdfast.he import rings, sampling
+from holdfast.he.bounds import unit
+from holdfast.he.kernels import Residues
 from holdfast.he.parameters import Parameters
 
 
@@ -27,8 +29,9 @@ class SecretKey:
         self.parameters = parameters
         self.__seed = seed
         coefficients = sampling.ternary(sampling.KeyStream(seed), parameters.degree)
-        self.__values = ring(parameters.degree, parameters.primes).forward_small(coefficients)
-        self.__wrapped = np.concatenate([-coefficients, coefficients]).astype(np.float64)
+        ring = rings.full(parameters, parameters.max_level)
+        self.__values = ring.forward(ring.reduce(coefficients))
+        self.__wrapped = np.concatenate([-coefficients, coefficients])
 
     @classmethod
     def generate(cls, parameters: Parameters) -> SecretKey:
@@ -49,18 +52,42 @@ class SecretKey:
         return self.__seed
 
     def blind(self, uniform: Residues, plain: Residues) -> Residues:
-        """`plain - uniform·secret` in the NTT domain, not reduced: an encryption, if plain holds a fresh error."""
-        return plain - ring(self.parameters.degree, self.parameters.primes).multiply(uniform, self.__values)
+        """`plain - uniform·secret` (level, N): an encryption, if plain holds a fresh error."""
+        ring = rings.chain(self.parameters, len(plain))
+        return ring.subtract(plain, ring.multiply(uniform, self.__values[: len(plain)]))
 
-    def inner_products(self, polynomial: Residues, positions: Positions) -> Residues:
-        """Coefficients `(primes, positions)` of polynomial·secret, as exact integers below N·2^31, not reduced.
+    def blind_switch(self, uniform: Residues, error: Residues, *, element: int, digit: int) -> Residues:
+        """`error - uniform·secret`, plus P times another secret over the primes of one digit, (level + special, N).
+
+        The other secret is the square of this one for element 0, and else its image under X -> X^element.
+        """
+        parameters = self.parameters
+        level = len(error) - len(parameters.special_primes)
+        ring = rings.full(parameters, level)
+        mine = self.__values[[*range(level), *range(parameters.max_level, len(self.__values))]]
+        other = ring.multiply(mine, mine) if element == 0 else ring.permute(mine, ring.galois_indices(element))
+        rows = range(digit * parameters.digit, min((digit + 1) * parameters.digit, level))
+        lift = [parameters.special_modulus if row in rows else 0 for row in range(len(error))]
+        body = ring.subtract(error, ring.multiply(uniform, mine))
+        return ring.add(body, ring.scale(other, lift))
+
+    def phase(self, parts: Residues) -> Residues:
+        """`Σ parts[i]·secret^i` (level, N), in the NTT domain: message and noise in the clear."""
+        ring = rings.chain(self.parameters, parts.shape[1])
+        mine: Residues = self.__values[: parts.shape[1]]
+        total: Residues = parts[-1]
+        for part in parts[-2::-1]:
+            total = ring.add(ring.multiply(total, mine), part)
+        return total
+
+    def inner_products(self, polynomial: NDArray[np.uint64], positions: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """Coefficients (positions,) of polynomial·secret, modulo 2^64.
 
         Coefficient j is the sum of `polynomial[i]·secret[j - i]`; a negative index wraps around with a minus.
         """
-        backwards = polynomial[:, ::-1].astype(np.float64)
-        degree = self.parameters.degree
-        sums = [backwards @ self.__wrapped[j + 1 : j + 1 + degree] for j in positions]
-        return np.stack(sums, axis=1).astype(np.int64)
+        backwards, degree = polynomial[::-1].astype(np.int64), self.parameters.degree
+        sums = [np.sum(backwards * self.__wrapped[j + 1 : j + 1 + degree]) for j in positions]
+        return np.array(sums, dtype=np.int64).view(np.uint64)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SecretKey):
@@ -78,7 +105,7 @@ class SecretKey:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PublicKey:
-    """An encryption of zero, `(body, a)` with `body = error - a·secret`, in the NTT domain.
+    """An encryption of zero, `(body, a)` with `body = error - a·secret`, in the NTT domain, over the first primes.
 
     `a` is always expanded from the seed and is no argument: a key with an `a` of the client's choice, zero for one,
     would let the answer's mask `a·u` be taken off (docs/private-inference.md).
@@ -86,7 +113,7 @@ class PublicKey:
     Args:
         parameters: the ring.
         seed: 32 bytes that `a` is expanded from.
-        body: residues, shape `(primes, N)`; kept centred, as `a` is, ready for products.
+        body: residues, shape (level, N).
     """
 
     parameters: Parameters
@@ -95,22 +122,33 @@ class PublicKey:
     a: Residues = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Expand `a`, and centre both halves once and for all."""
-        engine = ring(self.parameters.degree, self.parameters.primes)
-        expanded = sampling.uniform(self.parameters, self.seed, purpose=b"public key")
-        object.__setattr__(self, "a", engine.centred(expanded))
-        object.__setattr__(self, "body", engine.centred(self.body))
+        """Expand `a` once and for all.
 
-    def canonical_body(self) -> Residues:
-        """The body as residues in [0, prime), for the wire."""
-        return ring(self.parameters.degree, self.parameters.primes).canonical(self.body)
+        Raises:
+            UsageError: the body is not one of these parameters.
+        """
+        parameters = self.parameters
+        if not 1 <= len(self.body) <= parameters.max_level or self.body.shape[1:] != (parameters.degree,):
+            raise UsageError(f"expected a public key of residues (level, {parameters.degree}), got {self.body.shape}")
+        primes = parameters.primes[: len(self.body)]
+        expanded = sampling.uniform(primes, parameters.degree, seed=self.seed, purpose=b"public key")
+        object.__setattr__(self, "a", expanded)
+
+    @property
+    def level(self) -> int:
+        """Primes that it is over."""
+        return len(self.body)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it takes in memory."""
+        return self.body.nbytes + self.a.nbytes
 
     @classmethod
-    def of(cls, secret: SecretKey) -> PublicKey:
-        """A public key of the secret; every call makes a different one."""
+    def generate(cls, secret: SecretKey, *, level: int) -> PublicKey:
+        """A public key of the secret, for answers at that level; every call makes a different one."""
         parameters = secret.parameters
-        seed = sampling.fresh_seed()
-        engine = ring(parameters.degree, parameters.primes)
-        a = sampling.uniform(parameters, seed, purpose=b"public key")
-        noise = engine.forward_small(sampling.error(sampling.KeyStream.fresh(), parameters.degree))
-        return cls(parameters=parameters, seed=seed, body=secret.blind(a, noise))
+        seed, ring = sampling.fresh_seed(), rings.chain(parameters, level)
+        a = sampling.uniform(ring.primes, parameters.degree, seed=seed, purpose=b"public key")
+        error = unit(parameters) * sampling.error(sampling.KeyStream.fresh(), parameters.degree)
+        return cls(parameters=parameters, seed=seed, body=secret.blind(a, ring.forward(ring.reduce(error))))

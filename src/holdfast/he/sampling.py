@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -17,12 +18,13 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 from numpy.typing import NDArray
 
-from holdfast.he.parameters import ERROR_BOUND, Parameters
+from holdfast.he.kernels import Residues
+from holdfast.he.parameters import ERROR_BOUND
 
 SEED_BYTES: Final = 32
 """Bytes of a seed; as many as the key of the cipher."""
 
-_DOMAIN: Final = b"holdfast uniform polynomial 1\0"
+_DOMAIN: Final = b"holdfast uniform polynomial 2\0"
 
 
 class KeyStream:
@@ -63,7 +65,7 @@ def error(stream: KeyStream, size: int) -> NDArray[np.int64]:
 
     Its standard deviation, sqrt(21 / 2) = 3.24, is not below the 3.19 of the security tables; the best known attacks
     depend on the width of the error and not on its shape (Alkim et al., "Post-quantum key exchange — a new hope", 2016,
-    section 4), and it is bounded, which makes decryption certain rather than likely.
+    section 4), and it is bounded.
     """
     words = np.frombuffer(stream.read(8 * size), dtype="<u8")
     mask = np.uint64(2**ERROR_BOUND - 1)
@@ -79,26 +81,24 @@ def flood(stream: KeyStream, size: int, *, bits: int) -> list[int]:
     return [number % 2 ** (bits + 1) - 2**bits for number in numbers]
 
 
-def uniform(parameters: Parameters, seed: bytes, *, purpose: bytes, index: int = 0) -> NDArray[np.int64]:
+def uniform(primes: Sequence[int], degree: int, *, seed: bytes, purpose: bytes, index: int = 0) -> Residues:
     """The uniform polynomial `(primes, N)` of a public seed, as residues in [0, prime) in the NTT domain.
 
-    The values for the prime number i are the first N words below the prime in the key stream under
-    SHA-256(domain, purpose, seed, index, i), read as little-endian 32-bit words whose top bit is dropped.
+    The values for a prime are the first N words below it in the key stream under SHA-256(domain, purpose, seed, index,
+    prime), read as little-endian 64-bit words of which only as many bits are kept as the prime has.
     """
-    rows = [uniform_row(parameters, i, seed, purpose=purpose, index=index) for i in range(len(parameters.primes))]
-    return np.stack(rows)
+    out = np.empty((len(primes), degree), dtype=np.uint64)
+    for row, prime in zip(out, primes, strict=True):
+        label = index.to_bytes(4, "little") + prime.to_bytes(8, "little")
+        _fill_below(row, prime, KeyStream(hashlib.sha256(_DOMAIN + purpose + b"\0" + seed + label).digest()))
+    return out
 
 
-def uniform_row(parameters: Parameters, i: int, seed: bytes, *, purpose: bytes, index: int = 0) -> NDArray[np.int64]:
-    """The row of `uniform` for the prime number i."""
-    label = index.to_bytes(4, "little") + i.to_bytes(4, "little")
-    stream = KeyStream(hashlib.sha256(_DOMAIN + purpose + b"\0" + seed + label).digest())
-    return _below(stream, parameters.primes[i], parameters.degree).astype(np.int64)
-
-
-def _below(stream: KeyStream, prime: int, size: int) -> NDArray[np.uint32]:
-    kept = np.empty(0, dtype=np.uint32)
-    while len(kept) < size:
-        words = np.frombuffer(stream.read(4 * (size + size // 64)), dtype="<u4") & np.uint32(2**31 - 1)
-        kept = np.concatenate([kept, words[words < prime]])
-    return kept[:size]
+def _fill_below(row: NDArray[np.uint64], prime: int, stream: KeyStream) -> None:
+    mask, filled = np.uint64(2 ** prime.bit_length() - 1), 0
+    while filled < len(row):
+        wanted = len(row) - filled
+        words = np.frombuffer(stream.read(8 * (wanted + wanted // 64 + 1)), dtype="<u8") & mask
+        kept = words[words < prime][:wanted]
+        row[filled : filled + len(kept)] = kept
+        filled += len(kept)

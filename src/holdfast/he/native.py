@@ -1,0 +1,15 @@
+"""The compiled module, or one sentence on how to get it."""
+
+from __future__ import annotations
+
+from holdfast.errors import SystemFault
+
+try:
+    from holdfast.he import _native as native
+except ImportError as error:
+    raise SystemFault(
+        "expected the native kernels of Holdfast, but holdfast.he._native cannot be imported",
+        hint="install Holdfast again where a C++ compiler is, g++ 12 or clang 15 or newer: pip install .",
+    ) from error
+
+__all__ = ["native"]

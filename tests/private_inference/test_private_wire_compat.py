@@ -15,88 +15,117 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from tests.private_inference.private_pair import Pair, random_plan
 
 PAGE = (Path(__file__).parents[2] / "docs" / "wire-format.md").read_text()
-PRIMES = [2147352577, 2147205121, 2147074049, 2146959361, 2146713601, 2146418689]
 N = 8192
 
 
-def expanded(purpose: bytes, seed: bytes, index: int, i: int) -> list[int]:
-    label = b"holdfast uniform polynomial 1\0" + purpose + b"\0" + seed + struct.pack("<II", index, i)
+def is_prime(n: int) -> bool:
+    odd, twos = n - 1, 0
+    while odd % 2 == 0:
+        odd, twos = odd // 2, twos + 1
+    for base in (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37):
+        powers = [pow(base, odd << i, n) for i in range(twos)]
+        if powers[0] != 1 and n - 1 not in powers:
+            return False
+    return True
+
+
+def ring_primes(sizes: list[int]) -> list[int]:
+    found: list[int] = []
+    for bits in sizes:
+        candidates = range((2**bits - 2) // (2 * N) * 2 * N + 1, 2 ** (bits - 1), -2 * N)
+        found.append(next(n for n in candidates if n not in found and is_prime(n)))
+    return found
+
+
+def unpacked(data: bytes, width: int, count: int) -> list[int]:
+    number, mask = int.from_bytes(data, "little"), 2**width - 1
+    digits = bin(number)[2:].zfill(width * count)
+    return [int(digits[-width * (i + 1) : len(digits) - width * i], 2) & mask for i in range(count)]
+
+
+def packed(values: list[int], width: int) -> bytes:
+    digits = "".join(format(value, f"0{width}b") for value in reversed(values))
+    return int(digits, 2).to_bytes(width * len(values) // 8, "little")
+
+
+def expanded(purpose: bytes, seed: bytes, index: int, q: int) -> list[int]:
+    label = b"holdfast uniform polynomial 2\0" + purpose + b"\0" + seed + struct.pack("<IQ", index, q)
     cipher = Cipher(algorithms.AES256(hashlib.sha256(label).digest()), modes.CTR(bytes(16))).encryptor()
-    words = (word & 0x7FFFFFFF for (word,) in struct.iter_unpack("<I", cipher.update(bytes(4 * 9000))))
-    return [word for word in words if word < PRIMES[i]][:N]
+    mask = 2 ** q.bit_length() - 1
+    words = (word & mask for (word,) in struct.iter_unpack("<Q", cipher.update(bytes(8 * 3 * N))))
+    return [word for word in words if word < q][:N]
 
 
 def transform(values: np.ndarray, root: int, q: int) -> np.ndarray:
     if len(values) == 1:
         return values
     even, odd = (transform(values[start::2], root * root % q, q) for start in (0, 1))
-    powers = np.array([pow(root, k, q) for k in range(len(odd))]) if len(odd) <= 64 else _powers(root, len(odd), q)
-    turned = odd * powers % q
+    turned = odd * powers(root, len(odd), q) % q
     return np.concatenate([even + turned, even - turned]) % q
 
 
-def _powers(root: int, count: int, q: int) -> np.ndarray:
-    powers = [1]
-    while len(powers) < count:
-        powers.append(powers[-1] * root % q)
-    return np.array(powers)
+def powers(root: int, count: int, q: int) -> np.ndarray:
+    found = [1]
+    while len(found) < count:
+        found.append(found[-1] * root % q)
+    return np.array(found, dtype=object)
 
 
-def coefficients(body: np.ndarray, q: int) -> list[int]:
-    """From the values at psi^(2(c + 128d) + 1), at 64c + d, to coefficients."""
+def coefficients(values: list[int], q: int) -> list[int]:
+    """From the values at psi^(2·rev(k) + 1), at k, to coefficients."""
     psi = next(p for g in range(2, 99) if pow(p := pow(g, (q - 1) // (2 * N), q), N, q) == q - 1)
-    natural = body.reshape(128, 64).T.ravel()
+    bits = N.bit_length() - 1
+    natural = np.array([values[int(format(j, f"0{bits}b")[::-1], 2)] for j in range(N)], dtype=object)
     back = transform(natural, pow(psi, -2, q), q)
-    scale, powers = pow(N, -1, q), _powers(pow(psi, -1, q), N, q).tolist()
-    return [int(v) * p % q * scale % q for v, p in zip(back, powers, strict=True)]
-
-
-def lifted(rows: list[list[int]]) -> list[int]:
-    modulus = math.prod(PRIMES)
-    basis = [modulus // q * pow(modulus // q, -1, q) for q in PRIMES]
-    return [sum(r * b for r, b in zip(column, basis, strict=True)) % modulus for column in zip(*rows, strict=True)]
-
-
-def switched(number: int) -> list[int]:
-    dropped = math.prod(PRIMES[3:])
-    rounded = (number + dropped // 2) // dropped
-    return [rounded % q for q in PRIMES[:3]]
-
-
-def reference_answer(query: bytes, weight: int, intercept: int) -> bytes:
-    """One row of one feature: the product by a constant, in every coefficient."""
-    assert query[:8] == b"HFPI\1\2\1\0"
-    assert hashlib.sha256(query[:-32]).digest() == query[-32:]
-    seed = query[76:108]
-    body = np.frombuffer(query[108:-32], dtype="<u4").astype(np.int64).reshape(6, N)
-    first = [coefficients(row * (weight % q) % q, q) for row, q in zip(body, PRIMES, strict=True)]
-    uniform = [np.array(expanded(b"query", seed, 0, i)) for i in range(6)]
-    second = [coefficients(row * (weight % q) % q, q) for row, q in zip(uniform, PRIMES, strict=True)]
-    score = lifted([row[:1] for row in first])[0] + intercept * math.prod(PRIMES[2:])
-    halves = [[switched(score % math.prod(PRIMES))], [switched(number) for number in lifted(second)]]
-    words = [column[i] for half in halves for i in range(3) for column in half]
-    data = b"HFPI\1\3\1\0" + query[8:76] + query[-32:] + struct.pack(f"<{len(words)}I", *words)
-    return data + hashlib.sha256(data).digest()
+    return list(back * powers(pow(psi, -1, q), N, q) % q * pow(N, -1, q) % q)
 
 
 def test_a_server_written_from_the_page_is_understood() -> None:
     pair = Pair.of(random_plan(1, 1))
-    E = np.array([[-0.7]])
-    answer = reference_answer(
-        pair.session.encrypt(E), int(pair.plan.secret.weights[0, 0]), int(pair.plan.secret.intercept[0])
+    layout, program = pair.plan.public.layout("row").to_json(), pair.plan.secret.program
+    query = pair.session.encrypt(np.array([[-0.7]]))
+    primes, b = ring_primes(layout["prime_bits"]), layout["answer_bits"]
+    q = math.prod(primes)
+    assert query[:8] == b"HFPI\2\3\0\0"
+    assert hashlib.sha256(query[:-32]).digest() == query[-32:]
+    assert query[8:40].hex() == pair.plan.public.digest.removeprefix("sha256:")
+    assert query[40:72].hex() == pair.session.key_digest("row").removeprefix("sha256:")
+    assert query[72:76] == b"\1\0\0\0"
+    seed, at = query[76:108], 108
+    halves: list[list[list[int]]] = [[], []]
+    for prime in primes:
+        width = prime.bit_length()
+        halves[0].append(coefficients(unpacked(query[at : at + width * N // 8], width, N), prime))
+        halves[1].append(coefficients(expanded(b"query", seed, 0, prime), prime))
+        at += width * N // 8
+    assert at == len(query) - 32
+    basis = [q // prime * pow(q // prime, -1, prime) for prime in primes]
+    first, second = (
+        [sum(r * e for r, e in zip(column, basis, strict=True)) % q for column in zip(*rows, strict=True)]
+        for rows in halves
     )
-    assert (pair.session.decrypt(answer).integers == pair.plan.clear_scores(E)).all()
+    weight = round(float(program.weights[0, 0]) * 2 ** layout["weight_bits"])  # type: ignore[union-attr]
+    intercept = round(float(program.intercept[0]) * 2.0 ** (layout["scale_bits"] + layout["weight_bits"]))  # type: ignore[union-attr]
+    score = (first[0] * weight + intercept) % q
+    answer = b"HFPI\2\4\0\0" + query[8:76] + query[-32:]
+    for numbers in ([score, *[0] * 7], [c * weight % q for c in second]):
+        answer += packed([((c << b) + q // 2) // q % 2**b for c in numbers], b)
+    answer += hashlib.sha256(answer).digest()
+    ours = pair.session.decrypt(answer).scores
+    assert np.abs(ours - pair.plan.clear_scores(np.array([[-0.7]]))).max() <= 2.0**-20
 
 
 def test_the_sizes_on_the_page_are_those_of_the_messages() -> None:
     pair = Pair.of(random_plan(5, 17))
+    layout, keys = pair.plan.public.layout("row"), pair.session.keys("row")
     query = pair.session.encrypt(np.zeros((2, 5)))
-    answer = pair.evaluator.answer(query, key=pair.key)
-    assert "196,680 bytes" in PAGE
-    assert len(pair.session.public_key_bytes()) == 196_680
-    assert "140 bytes and 196,608 for each ciphertext" in PAGE
-    assert len(query) == 140 + 2 * 196_608
-    assert "140 bytes and 98,304 + 12 × scores for each part of each ciphertext" in PAGE  # noqa: RUF001 - as on the page
-    assert len(answer) == 140 + 2 * (98_304 + 12 * 16) + 2 * (98_304 + 12 * 1)
-    assert all(str(prime) in PAGE for prime in PRIMES)
-    assert "at most 6,156" in PAGE
+    answer = pair.evaluator.answer(query, keys=pair.keys)
+    polynomial = sum(prime.bit_length() for prime in layout.parameters.primes) * N // 8
+    assert "Manifest (76 bytes and 32 for each part)" in PAGE
+    assert len(keys.manifest) == 76 + 32
+    assert "Part of a key set (108 bytes and its polynomials)" in PAGE
+    assert [len(part) for part in keys.parts] == [108 + polynomial]
+    assert "Query (140 bytes and one polynomial for each ciphertext)" in PAGE
+    assert len(query) == 140 + 2 * polynomial
+    assert "Answer (140 bytes and, for each answer, its two halves)" in PAGE
+    assert len(answer) == 140 + layout.answer_bits * (2 * (16 + N) // 8 + 2 * (8 + N) // 8)

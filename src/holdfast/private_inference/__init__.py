@@ -1,11 +1,12 @@
 """Private inference: the client encrypts a row, the server scores it without seeing it, the client decrypts.
 
-    plan = compile_linear(coef, intercept, classes=["benign", "malignant"])  # whoever has the model
-    session = PrivateSession(plan.public)                                    # client
-    evaluator = Evaluator(plan)                                              # server
-    key = evaluator.load_key(session.public_key_bytes())                     # uploaded once
-    answer = evaluator.answer(session.encrypt(E), key=key)                   # one round trip
-    session.decrypt(answer).values                                           # (rows, scores)
+    plan = compile_private(model, X=X)                       # whoever has the model
+    session = PrivateSession(plan.public)                    # client
+    evaluator = Evaluator(plan)                              # server
+    keys = session.keys("row")                               # uploaded once, part by part
+    loaded = evaluator.load_keys(keys.manifest, keys.parts)
+    answer = evaluator.answer(session.encrypt(X[:1]), keys=loaded)  # one round trip
+    session.decrypt(answer).scores                           # (rows, outputs)
 
 What each side learns is written in `plan.public.leakage`, and at length in docs/private-inference.md.
 """
@@ -13,20 +14,28 @@ What each side learns is written in `plan.public.leakage`, and at length in docs
 from __future__ import annotations
 
 from holdfast.private_inference.client import PrivateScores, PrivateSession
-from holdfast.private_inference.compiler import compile_linear
-from holdfast.private_inference.evaluator import ClientKey, Evaluator
-from holdfast.private_inference.plan import LinearPlan, SecretWeights
-from holdfast.private_inference.public_plan import PublicPlan
+from holdfast.private_inference.compiler import compile_private
+from holdfast.private_inference.evaluator import ClientKeys, Evaluator
+from holdfast.private_inference.key_wire import KeyManifest, KeySet
+from holdfast.private_inference.plan import PrivatePlan, SecretPlan
+from holdfast.private_inference.public_plan import Measured, Portion, PublicPlan
+from holdfast.private_inference.report import PlanReport, report_plan
 from holdfast.private_inference.wire import QueryHeader
 
 __all__ = [
-    "ClientKey",
+    "ClientKeys",
     "Evaluator",
-    "LinearPlan",
+    "KeyManifest",
+    "KeySet",
+    "Measured",
+    "PlanReport",
+    "Portion",
+    "PrivatePlan",
     "PrivateScores",
     "PrivateSession",
     "PublicPlan",
     "QueryHeader",
-    "SecretWeights",
-    "compile_linear",
+    "SecretPlan",
+    "compile_private",
+    "report_plan",
 ]

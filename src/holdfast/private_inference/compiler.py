@@ -1,90 +1,106 @@
-"""The compiler: float64 weights to a plan whose scores are exact in fixed point."""
+"""The compiler: a model as a user has it to a private plan, checked against the model on rows of the user's."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.errors import UnsupportedError, UsageError
-from holdfast.he import EXACT_8192, fresh_seed
-from holdfast.private_inference.layout import Layout
-from holdfast.private_inference.plan import LinearPlan, SecretWeights, largest_score
-from holdfast.private_inference.public_plan import MAX_ERROR_BITS, MAX_SCORE, MIN_ERROR_BITS, PublicPlan
+from holdfast.errors import IntegrityError, UsageError
+from holdfast.he import fresh_seed
+from holdfast.private_inference.check import ask, compare, unit_of_error
+from holdfast.private_inference.circuit import Layout, Reading
+from holdfast.private_inference.coefficients import choose_layout
+from holdfast.private_inference.plan import PrivatePlan, SecretPlan
+from holdfast.private_inference.program import LinearProgram, Program
+from holdfast.private_inference.public_plan import Measured, PublicPlan
+from holdfast.private_inference.readers import read_model
+
+ENCRYPTED_ROWS: Final = 2
+"""Rows asked under encryption before a plan is given out: enough to see that the circuit computes the program."""
 
 
-def compile_linear(coef: NDArray[np.float64], intercept: NDArray[np.float64], *, classes: Sequence[str]) -> LinearPlan:
-    """Make the plan of `scores = E @ coef.T + intercept` for encoded rows E (rows, m) in [-1, 1].
+_SHARE_OF_ERROR: Final = 50
+"""Encryption may take this part of the accepted error in linear models: a thousandth of a score, by default."""
 
-    Precision. Let a feature be `x' = x + d` and a weight `w' = w + e` after rounding, |d| <= 2^-(feature_bits + 1) and
-    |e| <= 2^-(weight_bits + 1). Then |x'| <= 1 and
 
-        |x'·w' - x·w| = |x'·e + d·w| <= m · 2^-(weight_bits + 1) + |w|_1 · 2^-(feature_bits + 1).
-
-    With `weight_bits = p + 1 + ceil(log2 m)` and `feature_bits = p + ceil(log2 max(|w|_1, 1))` that is at most
-    `2^-(p+2) + 2^-(p+1)`; the rounding of the intercept, `2^-(feature_bits + weight_bits + 1)`, and that of float64 on
-    both sides fit into the `2^-(p+2)` that remain. So a score is within `2^-p` of its float64 value. p is 20, or where
-    the scores would overflow the plaintext modulus (just under 2^62), the largest that fits.
+def compile_private(
+    model: Any,
+    *,
+    X: NDArray[np.float64] | None = None,
+    classes: Sequence[str] | None = None,
+    batch: bool = False,
+    max_error: float = 0.05,
+) -> PrivatePlan:
+    """Make the private plan of a model.
 
     Args:
-        coef: (k, m) weights; k = 1 for two classes, else one row for each class.
-        intercept: (k,) intercepts.
-        classes: names of the classes.
+        model: a fitted model of scikit-learn, XGBoost, LightGBM or interpret, a PyTorch module, a Holdfast model, or
+            the path of a file: .onnx, XGBoost's .json or .ubj, LightGBM's .txt.
+        X: (rows, n_features) rows, or (rows, …) images, like those that clients will ask about, NaN where a value is
+            missing. They set ranges and grids, and the plan is compared with the model on them. A linear model of
+            Holdfast's can do without.
+        classes: names of the classes; without it, the model's own.
+        batch: whether many rows will be asked at once. Trees and networks then get a second layout, which packs them;
+            it costs the service as much memory again, and each client another key set. Linear models always pack.
+        max_error: the largest difference of a score that is accepted: in the unit of the scores, which are log-odds or
+            shares of classes, or logarithms; of a regression's other scores as a share of their spread on X.
 
     Raises:
-        UsageError: shapes do not fit together, or a number is not finite.
-        UnsupportedError: the model is too wide, or its weights are too large even for p = 10.
+        UnsupportedError: the model, or an operator in it, cannot be compiled; or the plan differs too much from it.
+        UsageError: rows are needed and not given, or do not fit the model.
+        DataError: the rows are not what the model takes.
     """
-    coef, intercept = np.asarray(coef, dtype=np.float64), np.asarray(intercept, dtype=np.float64)
-    n_scores = 1 if len(classes) == 2 else len(classes)
-    if coef.ndim != 2 or len(coef) != n_scores or coef.shape[1] == 0 or intercept.shape != (n_scores,):
-        raise UsageError(
-            f"expected coef ({n_scores}, features) and intercept ({n_scores},) for {len(classes)} classes,"
-            f" got {coef.shape} and {intercept.shape}"
-        )
-    if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
-        raise UsageError("expected finite weights, got one that is not")
-    if coef.shape[1] > EXACT_8192.degree or Layout(n_features=coef.shape[1], n_scores=n_scores).max_rows == 0:
-        raise UnsupportedError(
-            f"private prediction takes at most {EXACT_8192.degree} encoded features, and fewer for many classes,"
-            f" got {coef.shape[1]} features and {len(classes)} classes",
-            hint="leave out features, or group rare categories",
-        )
-    for error_bits in range(MAX_ERROR_BITS, MIN_ERROR_BITS - 1, -1):
-        plan = _plan(coef, intercept, classes=tuple(classes), error_bits=error_bits)
-        if plan is not None:
-            return plan
-    raise UnsupportedError(
-        f"the weights (absolute sum {np.abs(coef).sum(axis=1).max():.3g}) are too large for exact private scores",
-        hint="divide coef and intercept by a common factor; the predicted classes stay the same",
-    )
+    given = None if X is None else _checked(X)
+    reading = read_model(model, X=given, classes=classes)
+    rows = None if given is None else given.reshape(len(given), -1)
+    limit = max_error * (1.0 if rows is None else unit_of_error(reading, rows))
+    layouts = choose_layouts(reading.program, width=reading.encoding.width, batch=batch, max_error=limit)
+    if rows is None:
+        return _assembled(reading, layouts, None)
+    measured = compare(reading, rows, max_error=limit)
+    plan = _assembled(reading, layouts, measured)
+    asked = rows[:ENCRYPTED_ROWS]
+    error = float(np.abs(ask(plan, asked) - plan.clear_scores(asked)).max())
+    if not error <= limit:
+        raise IntegrityError(f"an encrypted score differs from the clear one by {error:.3g}: the plan is not given out")
+    return _assembled(reading, layouts, replace(measured, encrypted_rows=len(asked), encrypted_error=error))
 
 
-def _plan(
-    coef: NDArray[np.float64], intercept: NDArray[np.float64], *, classes: tuple[str, ...], error_bits: int
-) -> LinearPlan | None:
-    """The plan at one precision; None where a score could overflow."""
-    weight_bits = error_bits + 1 + _ceil_log2(coef.shape[1])
-    feature_bits = error_bits + _ceil_log2(float(np.abs(coef).sum(axis=1).max()))
-    weights, offsets = np.rint(coef * 2.0**weight_bits), np.rint(intercept * 2.0 ** (feature_bits + weight_bits))
-    if max(np.abs(weights).max(), np.abs(offsets).max()) > MAX_SCORE:
-        return None
-    secret = SecretWeights(weights=weights.astype(np.int64), intercept=offsets.astype(np.int64), salt=fresh_seed())
-    if largest_score(secret, feature_bits=feature_bits) > MAX_SCORE:
-        return None
+def choose_layouts(program: Program, *, width: int, batch: bool, max_error: float) -> Mapping[str, Layout]:
+    """The layouts in which a program is asked for rows of so many numbers, by name.
+
+    Raises:
+        UnsupportedError: it is too deep, too wide, or not exact enough.
+    """
+    if isinstance(program, LinearProgram):
+        return {"row": choose_layout(program, worst_error=max_error / _SHARE_OF_ERROR)}
+    from holdfast.private_inference import slots  # whoever asks a linear model does not wait for it
+
+    row = slots.choose_layout(program, width=width)
+    return {"row": row, "batch": slots.choose_layout(program, width=width, batch=True)} if batch else {"row": row}
+
+
+def _assembled(reading: Reading, layouts: Mapping[str, Layout], measured: Measured | None) -> PrivatePlan:
+    secret = SecretPlan(program=reading.program, salt=fresh_seed())
     public = PublicPlan(
-        n_features=coef.shape[1],
-        classes=classes,
-        feature_bits=feature_bits,
-        weight_bits=weight_bits,
-        error_bits=error_bits,
+        kind=reading.kind,
+        encoding=reading.encoding,
+        layouts=layouts,
+        link=reading.link,
+        classes=reading.classes,
+        measured=measured,
+        notes=reading.notes,
         commitment=secret.commitment,
     )
-    return LinearPlan(public=public, secret=secret)
+    return PrivatePlan(public=public, secret=secret)
 
 
-def _ceil_log2(value: float) -> int:
-    """The smallest integer b >= 0 with 2^b >= value."""
-    return max(0, math.ceil(math.log2(max(value, 1.0))))
+def _checked(X: NDArray[np.float64]) -> NDArray[np.float64]:
+    rows = np.asarray(X, dtype=np.float64)
+    if rows.ndim < 2 or len(rows) == 0 or rows.size == 0:
+        raise UsageError(f"expected at least one row X of (rows, n_features), got an array of shape {rows.shape}")
+    return rows

@@ -2,47 +2,93 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from holdfast.errors import WireError
-from holdfast.evidence import digest_bytes
-from holdfast.he import EXACT_8192, Answer, Ciphertext, PublicKey, answer, prepare_plaintext
-from holdfast.private_inference import wire
-from holdfast.private_inference.plan import LinearPlan
+from holdfast.he import EvaluationKeys, PublicKey, reveal
+from holdfast.private_inference import key_wire, wire
+from holdfast.private_inference.circuit import Circuit, Layout
+from holdfast.private_inference.key_wire import KeyManifest
+from holdfast.private_inference.plan import PrivatePlan
+from holdfast.private_inference.registry import circuit_of
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ClientKey:
-    """A client's public key, checked and made ready; about 1.2 MB, for as long as the server cares to hold it."""
+class ClientKeys:
+    """A client's key set for one layout, checked and made ready, for as long as the server cares to hold it.
+
+    Args:
+        digest: by which queries name it.
+        layout: the layout's name.
+        memory_bytes: what it takes in memory.
+    """
 
     digest: str
+    layout: str
+    memory_bytes: int
     public: PublicKey = field(repr=False)
+    evaluation: EvaluationKeys = field(repr=False)
 
 
 class Evaluator:
-    """Answers private queries to one linear model. It holds no state of a query and may be shared by threads."""
+    """Answers private queries to one model. It holds no state of a query and may be shared by threads.
 
-    def __init__(self, plan: LinearPlan) -> None:
+    A key set comes as a manifest and its parts; each can be checked as it arrives, so that a service keeps nothing that
+    is not what it should be:
+
+        manifest = evaluator.read_manifest(data)              # sizes and digests of the parts to come
+        evaluator.check_part(manifest, index, part)           # one part, before it is stored
+        keys = evaluator.load_keys(data, parts)               # all of them
+        answer = evaluator.answer(query, keys=keys)
+    """
+
+    def __init__(self, plan: PrivatePlan) -> None:
         self.plan = plan
-        layout, weights = plan.public.layout, plan.secret.weights
-        self._parts = [layout.scores_of(part) for part in range(layout.n_parts)]
-        self._plaintexts = [prepare_plaintext(EXACT_8192, layout.plaintext(weights[part])) for part in self._parts]
         self._digest = plan.public.digest
+        self._circuits: dict[str, Circuit] = {
+            name: circuit_of(layout, plan.secret.program) for name, layout in plan.public.layouts.items()
+        }
 
-    def load_key(self, data: bytes) -> ClientKey:
-        """Check a client's public key.
+    @property
+    def memory_bytes(self) -> int:
+        """What the model's plaintexts take in memory."""
+        return sum(circuit.memory_bytes for circuit in self._circuits.values())
+
+    def read_manifest(self, data: bytes) -> KeyManifest:
+        """Check the manifest of a key set: for which layout it is, and which parts are to come.
 
         Raises:
-            WireError: the bytes are not exactly one public key.
+            WireError: the bytes are not exactly one manifest, or it is for keys that this plan does not use.
         """
-        message = wire.decode_key(data)
-        public = PublicKey(parameters=EXACT_8192, seed=message.seed, body=message.body)
-        return ClientKey(digest=digest_bytes(data), public=public)
+        return key_wire.decode_manifest(data, self.plan.public.layouts)
+
+    def check_part(self, manifest: KeyManifest, index: int, part: bytes) -> None:
+        """Check one part of a key set, to the last residue.
+
+        Raises:
+            WireError: it is not the part that the manifest names there, or not a key for these parameters.
+        """
+        key_wire.check_part(manifest, index, part, self._layout(manifest))
+
+    def load_keys(self, manifest: bytes, parts: Sequence[bytes]) -> ClientKeys:
+        """A key set, checked and ready for queries.
+
+        Raises:
+            WireError: the manifest or a part is malformed, or parts are missing.
+        """
+        read = self.read_manifest(manifest)
+        public, evaluation = key_wire.decode_keys(read, parts, self._layout(read))
+        return ClientKeys(
+            digest=read.digest,
+            layout=read.layout,
+            memory_bytes=public.memory_bytes + evaluation.memory_bytes,
+            public=public,
+            evaluation=evaluation,
+        )
 
     def read_header(self, query: bytes) -> wire.QueryHeader:
-        """Which key a query is under and how many rows it holds, before anything is computed.
+        """Which key set a query is under and how many rows it holds, before anything is computed.
 
         Raises:
             WireError: the bytes do not begin like a query, it is for another plan, or not of so many rows.
@@ -53,36 +99,38 @@ class Evaluator:
                 f"expected a query for the plan {self._digest[:15]}…, got one for {header.plan_digest[:15]}…",
                 hint="fetch the model's public plan again",
             )
-        wire.check_size(query, header, self.plan.public.layout)
+        if header.layout not in self._circuits:
+            raise WireError(f"expected a query in a layout of this plan, got one in the layout {header.layout!r}")
+        wire.check_size(query, header, self.plan.public.layout(header.layout))
         return header
 
-    def answer(self, query: bytes, *, key: ClientKey) -> bytes:
-        """The answer to a query, for the owner of the key alone.
+    def answer(self, query: bytes, *, keys: ClientKeys) -> bytes:
+        """The answer to a query, for the owner of the keys alone.
 
         Raises:
-            WireError: the query is malformed, damaged, or for another plan or key.
+            WireError: the query is malformed, damaged, or for another plan or key set.
         """
         header = self.read_header(query)
-        if header.key_digest != key.digest:
+        if (header.key_digest, header.layout) != (keys.digest, keys.layout):
             raise WireError(
-                f"expected a query under the key {key.digest[:15]}…, got one under {header.key_digest[:15]}…"
+                f"expected a query under the keys {keys.digest[:15]}…, got one under {header.key_digest[:15]}…"
             )
-        layout = self.plan.public.layout
-        message = wire.decode_query(query, layout)
-        answers: list[Answer] = []
-        for i, body in enumerate(message.bodies):
-            rows = layout.rows_of(i, n_rows=header.n_rows)
-            ciphertext = Ciphertext(seed=message.seed, index=i, body=body)
-            answers += self._answers(ciphertext, key.public, n_rows=rows.stop - rows.start)
-        reply = wire.AnswerMessage(header=header, query_checksum=wire.checksum(query), answers=tuple(answers))
-        return wire.encode_answer(reply)
+        circuit = self._circuits[header.layout]
+        layout = circuit.layout
+        ciphertexts = wire.decode_query(query, layout)
+        results = circuit.evaluate(ciphertexts, keys.evaluation, n_rows=header.n_rows)
+        answers = [
+            reveal(
+                result,
+                layout.positions(i, n_rows=header.n_rows),
+                public=keys.public,
+                flood_bits=layout.flood_bits,
+                answer_bits=layout.answer_bits,
+                addend=circuit.addends(i, n_rows=header.n_rows),
+            )
+            for i, result in enumerate(results)
+        ]
+        return wire.encode_answer(header, answers, query=query, layout=layout)
 
-    def _answers(self, ciphertext: Ciphertext, key: PublicKey, *, n_rows: int) -> list[Answer]:
-        """One answer for each part, which reveals the scores of the part for every row."""
-        answers = []
-        for part, plaintext in zip(self._parts, self._plaintexts, strict=True):
-            intercept = self.plan.secret.intercept[part]
-            positions = self.plan.public.layout.positions(n_rows=n_rows, n_scores=len(intercept))
-            addend = np.tile(intercept, n_rows)
-            answers.append(answer(ciphertext, plaintext, key=key, positions=positions, addend=addend))
-        return answers
+    def _layout(self, manifest: KeyManifest) -> Layout:
+        return self.plan.public.layout(manifest.layout)

@@ -2,107 +2,126 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, get_args
 
-import numpy as np
-from numpy.typing import NDArray
+from holdfast.errors import UsageError, WireError
+from holdfast.evidence import canonical_json, digest_bytes, is_finite_number
+from holdfast.limits import MAX_CLASSES, MAX_KEY_SET_BYTES, MAX_NAME_CHARS, MAX_QUERY_BYTES
+from holdfast.private_inference import statements, wire
+from holdfast.private_inference.circuit import Encoding, Layout, Link, ModelKind
+from holdfast.private_inference.links import fits
+from holdfast.private_inference.registry import encoding_from_json, layout_from_json
 
-from holdfast.errors import DataError, UsageError, WireError
-from holdfast.evidence import canonical_json, digest_bytes
-from holdfast.he import EXACT_8192, flooding_bits
-from holdfast.limits import MAX_CLASSES, MAX_NAME_CHARS
-from holdfast.private_inference.layout import Layout
+PUBLIC_FORMAT: Final = "holdfast-private-plan-public-2"
+LAYOUT_NAMES: Final = ("row", "batch")
+"""A plan has the layout `row`, and may have another for many rows at once."""
 
-PUBLIC_FORMAT: Final = "holdfast-private-plan-public-1"
-
-MIN_FLOODING_BITS: Final = 40
-"""Statistical security of one answer, the customary figure; a plan below it is refused."""
-MIN_ERROR_BITS, MAX_ERROR_BITS = 10, 20
-"""A score is exact to 2^-20; large weights may cost precision, down to 2^-10."""
-MAX_SCORE: Final = EXACT_8192.plaintext_modulus // 2
-"""Largest fixed-point score; a larger one would wrap around."""
-
-_LEAKAGE: Final = (
-    "The client learns, for each row it asks about, the {n_scores} exact linear score(s) to 2^-{error_bits}, and before"
-    " that the number of features, the classes, and the fixed-point precisions, which tell the sum of the weights'"
-    " absolute values to within a factor of two. Scores are linear in the row: n_features + 1 rows solve for a score's"
-    " weights, and fewer do for a client that packs several features into the precision of one answer. Each score"
-    " returned tells at most {bits} bits about the weights, also to a client that breaks the protocol. Only a query"
-    " budget bounds this; encryption does not.\n"
-    "The server learns the number of rows, the size and the time of a query, and which key it is under; nothing about"
-    " the rows or the scores, as long as ring-LWE is hard and the client keeps to itself whether an answer decrypts.\n"
-    "Neither is authenticated: a server can answer with another model; who asks is established outside (TLS, token)."
-)
+MAX_NOTE_CHARS: Final = 2_000
+"""Characters of the notes of a plan in all; people read them."""
+_BATCH_SHARE: Final = 8
+"""The batch layout is worth its keys from this part of its rows on; below, rows go one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublicPlan:
-    """What a client needs to ask a linear model privately; it holds no weight.
+class Measured:
+    """How the plan compared with the clear model on rows of the user's.
 
     Args:
-        n_features: length m of an encoded row.
-        classes: names of the classes; two have one score, more have one each.
-        feature_bits: an encoded feature x in [-1, 1] is sent as the integer nearest to `x·2^feature_bits`.
-        weight_bits: the same for weights.
-        error_bits: a score differs from its float64 value by at most `2^-error_bits`.
+        rows: rows compared in fixed-point or polynomial arithmetic, without encryption.
+        same_class: of them, those with the model's own class; equal to `rows` for a regression.
+        worst_error: the largest difference of a score.
+        encrypted_rows: rows that were also asked under encryption.
+        encrypted_error: the largest difference of an encrypted score from the arithmetic in the clear.
+    """
+
+    rows: int
+    same_class: int
+    worst_error: float
+    encrypted_rows: int
+    encrypted_error: float
+
+    def __post_init__(self) -> None:
+        """Refuse counts and errors that cannot be."""
+        counts = (self.rows, self.same_class, self.encrypted_rows)
+        if not all(type(count) is int and 0 <= count <= self.rows for count in counts):
+            raise UsageError("expected counts of rows that agree with each other in the plan's measurement")
+        if not all(is_finite_number(error) and error >= 0 for error in (self.worst_error, self.encrypted_error)):
+            raise UsageError("expected errors of zero or more in the plan's measurement")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Portion:
+    """Some of the rows that a client asks about, and the layout in which one query carries them."""
+
+    layout: str
+    rows: slice
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PublicPlan:
+    """What a client needs to ask a model privately; it holds no weight.
+
+    Args:
+        kind: of the model.
+        encoding: from rows to numbers.
+        layouts: `row`, and for models that gain by it `batch`.
+        link: from scores to predictions.
+        classes: their names; none for a regression.
+        measured: how the plan compared with the clear model; None where there were no rows to compare on.
+        notes: sentences about the model that the client should know.
         commitment: SHA-256 of the salted secret half, which makes the plan that of one model.
 
     Raises:
-        UsageError: a field is out of bounds, or the answers could not be flooded well enough.
+        UsageError: a field is out of bounds, or the fields do not go together.
     """
 
-    n_features: int
+    kind: ModelKind
+    encoding: Encoding
+    layouts: Mapping[str, Layout]
+    link: Link
     classes: tuple[str, ...]
-    feature_bits: int
-    weight_bits: int
-    error_bits: int
+    measured: Measured | None
+    notes: tuple[str, ...]
     commitment: str
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be evaluated, or not securely."""
-        _check_int("n_features", self.n_features, 1, EXACT_8192.degree)
-        _check_int("error_bits", self.error_bits, MIN_ERROR_BITS, MAX_ERROR_BITS)
-        _check_int("feature_bits", self.feature_bits, self.error_bits, 50)
-        _check_int("weight_bits", self.weight_bits, self.error_bits, 50)
-        if not 2 <= len(self.classes) <= MAX_CLASSES or len(set(self.classes)) != len(self.classes):
-            raise UsageError(f"expected 2 to {MAX_CLASSES} different classes, got {len(self.classes)}")
-        if not all(isinstance(name, str) and 0 < len(name) <= MAX_NAME_CHARS for name in self.classes):
-            raise UsageError(f"expected class names of 1 to {MAX_NAME_CHARS} characters")
+        """Refuse what cannot be asked, or not securely."""
+        if self.kind not in get_args(ModelKind) or self.link not in get_args(Link):
+            raise UsageError(
+                f"expected a kind of model and a link that are known, got {self.kind!r:.40}, {self.link!r:.40}"
+            )
+        if "row" not in self.layouts or not self.layouts.keys() <= set(LAYOUT_NAMES):
+            raise UsageError(
+                f"expected the layout row, and perhaps batch, got {', '.join(map(str, self.layouts))[:80]}"
+            )
+        object.__setattr__(self, "layouts", MappingProxyType(dict(self.layouts)))
+        for name, layout in self.layouts.items():
+            _check_layout(name, layout, self)
+        _check_texts(self.classes, self.notes)
+        if not fits(self.link, outputs=self.n_outputs, classes=len(self.classes)):
+            raise UsageError(
+                f"expected scores that the link {self.link} takes for {len(self.classes)} classes, got {self.n_outputs}"
+            )
         if not isinstance(self.commitment, str) or not _is_digest(self.commitment):
             raise UsageError("expected a commitment sha256:…")
-        if self.layout.max_rows == 0:
-            raise UsageError(f"{self.n_scores} scores of {self.n_features} features do not fit into one answer")
-        if self.flooding_bits < MIN_FLOODING_BITS:
-            raise UsageError(f"expected flooding of {MIN_FLOODING_BITS} bits, got {self.flooding_bits}")
 
     @property
-    def n_scores(self) -> int:
-        """Scores per row: one for two classes, else one for each."""
-        return 1 if len(self.classes) == 2 else len(self.classes)
+    def n_features(self) -> int:
+        """Features of a row as users have it."""
+        return self.encoding.n_features
 
     @property
-    def layout(self) -> Layout:
-        """How rows and scores are packed."""
-        return Layout(n_features=self.n_features, n_scores=self.n_scores)
+    def n_outputs(self) -> int:
+        """Scores per row."""
+        return self.layouts["row"].n_outputs
 
     @property
     def max_rows(self) -> int:
-        """Rows that one query may hold."""
-        return self.layout.max_rows
-
-    @property
-    def flooding_bits(self) -> int:
-        """The statistical distance of an answer from one that depends on the scores alone is at most 2^-flooding_bits.
-
-        It holds for every model with this public half: no score wraps around, so its weights add up to at most
-        `MAX_SCORE / 2^feature_bits`.
-        """
-        part = self.layout.scores_per_part
-        weights_l1 = part * (MAX_SCORE >> self.feature_bits)
-        return flooding_bits(EXACT_8192, weights_l1, n_outputs=part * self.layout.rows_per_ciphertext)
+        """Rows that the largest query holds."""
+        return max(layout.max_rows for layout in self.layouts.values())
 
     @property
     def digest(self) -> str:
@@ -112,75 +131,118 @@ class PublicPlan:
     @property
     def security(self) -> str:
         """The statement of security, in the field's terms."""
-        return (
-            f"{EXACT_8192.security()}; answers re-randomised, and flooded to a statistical distance of at most"
-            f" 2^-{self.flooding_bits} for each ciphertext answered; against a server that follows the protocol or not"
-            " for the rows, and, for the weights, against a client with a key of its own making"
-        )
+        return statements.security(self.layouts)
 
     @property
     def leakage(self) -> str:
-        """What client and server learn, in plain words."""
-        bits = math.ceil(EXACT_8192.log2_modulus) - EXACT_8192.flood_bits
-        return _LEAKAGE.format(n_scores=self.n_scores, error_bits=self.error_bits, bits=bits)
+        """What client and server learn, in plain words and numbers."""
+        return statements.leakage(self.kind, self.layouts, notes=self.notes)
 
-    def encode(self, E: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Encoded rows (rows, n_features) in [-1, 1] to fixed point.
+    def layout(self, name: str) -> Layout:
+        """The layout of a name.
 
         Raises:
-            DataError: the shape is another, or a value is not finite or outside [-1, 1].
+            UsageError: the plan has none.
         """
-        E = np.asarray(E, dtype=np.float64)
-        if E.ndim != 2 or E.shape[1] != self.n_features:
-            raise DataError(f"expected encoded rows of {self.n_features} features, got an array of shape {E.shape}")
-        if not (np.abs(E) <= 1).all():
-            raise DataError("expected encoded features between -1 and 1, got one outside, or one that is no number")
-        return np.rint(E * 2.0**self.feature_bits).astype(np.int64)
+        if name not in self.layouts:
+            raise UsageError(f"expected one of the plan's layouts {', '.join(self.layouts)}, got {name!r:.40}")
+        return self.layouts[name]
 
-    def decode(self, integers: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Fixed-point scores to float64."""
-        return integers / 2.0 ** (self.feature_bits + self.weight_bits)
+    def split(self, n_rows: int) -> Iterator[Portion]:
+        """How so many rows are asked: query by query, in order."""
+        batch = self.layouts.get("batch")
+        at = 0
+        while at < n_rows:
+            use_batch = batch is not None and n_rows - at >= _worth_a_batch(batch)
+            name = "batch" if use_batch else "row"
+            end = min(n_rows, at + self.layouts[name].max_rows)
+            yield Portion(layout=name, rows=slice(at, end))
+            at = end
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON; `from_json` is its inverse."""
-        out: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
-        return out | {"format": PUBLIC_FORMAT, "classes": list(self.classes)}
+        return {
+            "format": PUBLIC_FORMAT,
+            "kind": self.kind,
+            "encoding": self.encoding.to_json(),
+            "layouts": {name: layout.to_json() for name, layout in self.layouts.items()},
+            "link": self.link,
+            "classes": list(self.classes),
+            "measured": None if self.measured is None else vars(self.measured),
+            "notes": list(self.notes),
+            "commitment": self.commitment,
+        }
 
     @classmethod
     def from_json(cls, document: object) -> PublicPlan:
         """Read a public half back.
 
         Raises:
-            WireError: it is not one, in the format that this version knows.
+            WireError: it is not one, in the format that this version knows, or not one that a client should use.
         """
-        values = read_document(document, PUBLIC_FORMAT, {item.name for item in fields(cls)})
-        if not isinstance(values["classes"], list):
-            raise WireError("expected a list of classes in the public plan")
+        values = _fields(document)
         try:
-            return cls(**values | {"classes": tuple(values["classes"])})
-        except (UsageError, TypeError) as error:
+            canonical_json(values)  # refuses what is no JSON, such as NaN, before anything is made of it
+            measured = values["measured"]
+            return cls(
+                kind=values["kind"],
+                encoding=encoding_from_json(values["encoding"]),
+                layouts={name: layout_from_json(layout) for name, layout in values["layouts"].items()},
+                link=values["link"],
+                classes=_texts(values["classes"]),
+                measured=None if measured is None else Measured(**measured),
+                notes=_texts(values["notes"]),
+                commitment=values["commitment"],
+            )
+        except (UsageError, TypeError, AttributeError, RecursionError) as error:
             raise WireError(f"the public plan is malformed: {error}") from None
 
 
-def read_document(document: object, expected: str, names: set[str]) -> dict[str, Any]:
-    """The named fields of a JSON document in a format, no more and no fewer.
-
-    Raises:
-        WireError: the format is another, or the fields are.
-    """
-    if not isinstance(document, Mapping) or document.get("format") != expected:
-        got = document.get("format") if isinstance(document, Mapping) else type(document).__name__
-        raise WireError(f"expected a plan in the format {expected}, got {got!r}")
-    if set(document) != names | {"format"}:
+def _fields(document: object) -> dict[str, Any]:
+    found = document.get("format") if isinstance(document, Mapping) else type(document).__name__
+    if not isinstance(document, Mapping) or found != PUBLIC_FORMAT:
         raise WireError(
-            f"expected the fields {', '.join(sorted(names))} in the plan, got {', '.join(map(str, document))}"
+            f"expected a plan in the format {PUBLIC_FORMAT}, got {found!r:.80}", hint="seal the model again"
         )
-    return {name: document[name] for name in names}
+    names = {"format", "kind", "encoding", "layouts", "link", "classes", "measured", "notes", "commitment"}
+    if set(document) != names:
+        raise WireError(f"expected the fields {', '.join(sorted(names))} in the plan, got {', '.join(document)[:200]}")
+    return dict(document)
 
 
-def _check_int(name: str, value: object, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise UsageError(f"expected {name} between {low} and {high}, got {value!r}")
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise UsageError("expected a list of texts")
+    return tuple(value)
+
+
+def _check_texts(classes: tuple[str, ...], notes: tuple[str, ...]) -> None:
+    if not all(isinstance(name, str) and 0 < len(name) <= MAX_NAME_CHARS for name in classes):
+        raise UsageError(f"expected class names of 1 to {MAX_NAME_CHARS} characters")
+    if len(classes) > MAX_CLASSES or len(set(classes)) != len(classes):
+        raise UsageError(f"expected at most {MAX_CLASSES} different classes, got {len(classes)}")
+    if not all(isinstance(note, str) for note in notes) or sum(map(len, notes)) > MAX_NOTE_CHARS:
+        raise UsageError(f"expected notes of {MAX_NOTE_CHARS} characters in all")
+
+
+def _check_layout(name: str, layout: Layout, plan: PublicPlan) -> None:
+    """Bounds for what a client is asked to do, and the fit of its numbers."""
+    if layout.width != plan.encoding.width or layout.n_outputs != plan.n_outputs:
+        raise UsageError(
+            f"expected the layout {name} to take the {plan.encoding.width} numbers that the encoding gives"
+        )
+    if name == "row" and wire.least_rows(layout) > 1:
+        raise UsageError(f"expected a layout row that takes single rows, got one of {wire.least_rows(layout)} at least")
+    keys, query = statements.key_set_bytes(layout), statements.query_bytes(layout, layout.max_rows)
+    if keys > MAX_KEY_SET_BYTES or query > MAX_QUERY_BYTES:
+        raise UsageError(
+            f"expected keys of at most {MAX_KEY_SET_BYTES} bytes and queries of {MAX_QUERY_BYTES}, the layout {name}"
+            f" asks for {keys} and {query}"
+        )
+
+
+def _worth_a_batch(batch: Layout) -> int:
+    return max(2, batch.max_rows // _BATCH_SHARE, wire.least_rows(batch))
 
 
 def _is_digest(text: str) -> bool:

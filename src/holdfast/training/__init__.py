@@ -3,6 +3,7 @@
 from holdfast.training.accounting import NoisySums, advantage_of, at_most, epsilon_of, epsilon_per_training, noise_for
 from holdfast.training.ledger import Entry, Ledger
 from holdfast.training.plain import estimator_from_name, train_plain
+from holdfast.training.polynomial import SwappedNetwork, swap_activations
 from holdfast.training.private import DEFAULT_STEPS, PrivateTraining, check_records, private_events, train_private
 from holdfast.training.statement import PrivacyStatement
 from holdfast.training.utility import measure_utility
@@ -14,6 +15,7 @@ __all__ = [
     "NoisySums",
     "PrivacyStatement",
     "PrivateTraining",
+    "SwappedNetwork",
     "advantage_of",
     "at_most",
     "check_records",
@@ -23,6 +25,7 @@ __all__ = [
     "measure_utility",
     "noise_for",
     "private_events",
+    "swap_activations",
     "train_plain",
     "train_private",
 ]

@@ -24,7 +24,7 @@ from holdfast.data import Dataset, load, tumour_frame, tumour_schema
 from holdfast.http import Client, create_app, running
 from holdfast.models import LinearModel, fit_estimator
 from holdfast.policy import Policy
-from holdfast.private_inference import compile_linear
+from holdfast.private_inference import compile_private
 from holdfast.serving import (
     AuditLog,
     Service,
@@ -60,7 +60,7 @@ def main() -> None:
 @contextmanager
 def service(folder: Path, model: LinearModel, profile: WatchProfile) -> Iterator[tuple[str, list[str]]]:
     """A running service; its address and some tokens."""
-    plan = compile_linear(model.coef, model.intercept, classes=model.schema.classes)
+    plan = compile_private(model)
     card = ModelCard(
         name="tumour",
         version="1",

@@ -139,7 +139,7 @@ WRONG: tuple[tuple[dict[str, Any], str], ...] = (
     ({"max_epsilon": 1 << 20_000}, "max_epsilon must be a finite number"),
     ({"require": "evasion"}, "require must be a list"),
     ({"require": [1]}, "require must be a list"),
-    ({"require": ["data-checks", "private-inference"]}, "names 'private-inference', which no sealed model can have"),
+    ({"require": ["data-checks", "reading"]}, "names 'reading', which no sealed model can have"),
     ({"require": ["service-watch"]}, "names 'service-watch'"),
     ({"require": ["evason"]}, "names 'evason'"),
     ({"require": ["x" * 10_000]}, "names 'x+, which"),

@@ -9,6 +9,7 @@ The story, in the order in which data flows:
     write_bundle, seal, open_sealed         the model with its evidence, signed and encrypted
     Policy, judge                           whether the evidence is enough
     Service, create_app, serve              asked with tokens, budgets, a watch and an audit log
+    swap_activations, compile_private       a model that computes on inputs it does not see
     Client                                  asks, in the clear or encrypted
     render_report                           what a person reads
     Project, run                            all of it, from one holdfast.toml
@@ -63,10 +64,17 @@ if TYPE_CHECKING:
     from holdfast.pipeline import Project
     from holdfast.pipeline.runner import run
     from holdfast.policy import Policy, judge
-    from holdfast.private_inference import Evaluator, PrivateSession, compile_linear
+    from holdfast.private_inference import Evaluator, PrivatePlan, PrivateSession, compile_private, report_plan
     from holdfast.report import ReportInput, render_report, report_json
     from holdfast.serving import Access, AuditLog, Service, Store, calibrate
-    from holdfast.training import Ledger, estimator_from_name, measure_utility, train_plain, train_private
+    from holdfast.training import (
+        Ledger,
+        estimator_from_name,
+        measure_utility,
+        swap_activations,
+        train_plain,
+        train_private,
+    )
 
 __version__ = "0.1.0"
 
@@ -88,6 +96,7 @@ __all__ = [
     "ModelCard",
     "OnnxModel",
     "Policy",
+    "PrivatePlan",
     "PrivateSession",
     "Project",
     "Recipient",
@@ -103,7 +112,7 @@ __all__ = [
     "build_manifest",
     "calibrate",
     "compare",
-    "compile_linear",
+    "compile_private",
     "create_app",
     "estimator_from_name",
     "evasion",
@@ -121,12 +130,14 @@ __all__ = [
     "read_table",
     "render_report",
     "report_json",
+    "report_plan",
     "robust_logistic",
     "run",
     "run_checks",
     "running",
     "seal",
     "serve",
+    "swap_activations",
     "train_plain",
     "train_private",
     "tumour_frame",
@@ -153,6 +164,7 @@ _ROOM_OF = {
     "ModelCard": "custody",
     "OnnxModel": "models",
     "Policy": "policy",
+    "PrivatePlan": "private_inference",
     "PrivateSession": "private_inference",
     "Project": "pipeline",
     "Recipient": "custody",
@@ -167,7 +179,7 @@ _ROOM_OF = {
     "build_manifest": "data",
     "calibrate": "serving",
     "compare": "data",
-    "compile_linear": "private_inference",
+    "compile_private": "private_inference",
     "create_app": "http",
     "estimator_from_name": "training",
     "evasion": "attacks",
@@ -185,12 +197,14 @@ _ROOM_OF = {
     "read_table": "data",
     "render_report": "report",
     "report_json": "report",
+    "report_plan": "private_inference",
     "robust_logistic": "hardening",
     "run": "pipeline.runner",
     "run_checks": "data",
     "running": "http",
     "seal": "custody",
     "serve": "http",
+    "swap_activations": "training",
     "train_plain": "training",
     "train_private": "training",
     "tumour_frame": "data",

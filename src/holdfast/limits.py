@@ -26,6 +26,9 @@ MAX_MAGNITUDE: Final = 1e150
 MAX_DATA_MANIFEST_BYTES: Final = 512 * 2**20
 """Bytes of a data set's manifest; 20 million row digests of 16 bytes fit in base64."""
 
+MAX_PIXELS: Final = 2**24
+"""Pixels of one picture; more than any model takes, and decompressing it does not fill the memory."""
+
 # Configuration and JSON
 MAX_CONFIG_BYTES: Final = 8 * 2**20
 """Bytes of holdfast.toml; 10,000 features with their ranges fit."""
@@ -75,12 +78,24 @@ MAX_TOKEN_CHARS: Final = 256
 """Characters of a bearer token as sent."""
 MAX_QUERY_BUDGET: Final = 10**9
 """Rows in one grant of a query budget; a client that needs more is granted it again."""
-MAX_PUBLIC_KEY_BYTES: Final = 2 * 2**20
-"""Bytes of one client's public key; one of ours is below 0.3 MiB."""
+MAX_KEY_SET_BYTES: Final = 64 * 2**20
+"""Bytes of a client's keys for one layout of a plan, in parts of at most `MAX_REQUEST_BYTES`; ours stay below 40 MB."""
+MAX_QUERY_BYTES: Final = 96 * 2**20
+"""Bytes of one private query; a batch of 1,000 images takes about 70 MB."""
+MAX_LARGE_BODIES_AT_ONCE: Final = 2
+"""Bodies above `MAX_REQUEST_BYTES` that are received at the same time; only private batches are so large."""
 MAX_KEYS_PER_CLIENT: Final = 4
-"""Public keys that the service keeps for a client; the one used longest ago makes room."""
-MAX_KEYS: Final = 256
-"""Public keys that the service keeps in all; a prepared key takes about 1.2 MB of memory."""
+"""Key sets that the service keeps for a client, half uploaded ones included; the one used longest ago makes room."""
+MAX_KEY_BYTES_PER_CLIENT: Final = 2 * MAX_KEY_SET_BYTES
+"""Bytes of all key sets of a client on the service's disk; two of the largest fit, or four of ours."""
+MAX_KEY_STORE_BYTES: Final = 8 * 2**30
+"""Bytes of all key sets on the service's disk; 200 clients with 40 MB each fit."""
+MAX_PREPARED_KEY_BYTES: Final = 384 * 2**20
+"""Bytes of key sets that a worker holds in memory ready for use; with plan and queries it stays below 1 GB."""
+MAX_PRIVATE_AT_ONCE: Final = 2
+"""Private queries computed at the same time in a worker; each may hold a key set that has no place in memory."""
+MAX_WORKERS: Final = 64
+"""Processes of one service."""
 MAX_REQUESTS_AT_ONCE: Final = 256
 """Requests in progress; each may hold a body of `MAX_REQUEST_BYTES` in memory, few do."""
 MAX_REQUESTS_PER_CLIENT: Final = 4
@@ -111,5 +126,7 @@ MAX_WATCH_WIDTH: Final = 256
 # Private inference
 MAX_CIPHERTEXTS: Final = 80
 """Ciphertexts of one private query, and of one answer; 80 of 192 KiB stay below MAX_REQUEST_BYTES."""
+MAX_BATCH_CIPHERTEXTS: Final = 128
+"""Ciphertexts of one private batch of a network, and of its answer; 98 of 0.7 MB stay below MAX_QUERY_BYTES."""
 MAX_PENDING_QUERIES: Final = 1_000
 """Private queries of one client session without an answer; above it the oldest is given up."""

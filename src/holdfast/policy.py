@@ -48,8 +48,9 @@ REQUIRABLE: Final = (
     "evasion",
     "extraction",
     "hardening",
+    "private-inference",
 )
-"""The kinds that a holdfast.toml can require: those that are there when a model is sealed and judged."""
+"""The kinds that a holdfast.toml can require: those that may be there when a model is sealed and judged."""
 
 
 @dataclass(frozen=True)

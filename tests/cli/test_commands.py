@@ -43,6 +43,7 @@ COMMANDS = (
     "client",
     "serve",
     "ask",
+    "plan",
     "audit",
 )
 

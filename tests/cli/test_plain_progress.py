@@ -11,7 +11,7 @@ from holdfast.cli import terminal
 def test_a_log_hears_of_progress_once_in_a_while(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, seconds: float, lines: int
 ) -> None:
-    monkeypatch.setattr(terminal, "_SECONDS_BETWEEN_LINES", seconds)
+    monkeypatch.setattr(terminal, "SECONDS_BETWEEN_LINES", seconds)
     reporter = terminal.PlainReporter()
     reporter.begin("attack", doing="attacking")
     reporter.advance("attack", done=1, total=3)

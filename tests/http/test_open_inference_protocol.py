@@ -160,7 +160,7 @@ def read(**changes: dict[str, Any]) -> Any:
     inputs = [{"name": name} | tensor | changes.get(name, {}) for name, tensor in tensors.items()]
     import json
 
-    return InferRequest(json.dumps({"inputs": inputs}).encode(), SCHEMA).rows
+    return InferRequest(json.dumps({"inputs": inputs}).encode()).rows(SCHEMA)
 
 
 def test_every_kind_of_feature_is_read() -> None:
@@ -252,5 +252,5 @@ def test_tensors_that_are_not_what_they_say_are_refused(name: str, change: dict[
 )
 def test_bodies_that_are_no_requests_are_refused(body: bytes, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence) as caught:
-        _ = InferRequest(body, SCHEMA).rows
+        _ = InferRequest(body).rows(SCHEMA)
     assert len(str(caught.value)) < 400

@@ -12,19 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast.limits import (
     MAX_BODIES_PARSED_AT_ONCE,
-    MAX_PUBLIC_KEY_BYTES,
     MAX_REQUEST_BYTES,
     MAX_REQUESTS_PER_CLIENT,
 )
-from holdfast.models import Encoding
-from holdfast.private_inference import PrivateSession
+from holdfast.models import LinearModel
+from holdfast.private_inference import KeySet, PrivateSession, compile_private
 from holdfast.serving import read_audit
 
 Tensors = Callable[..., dict[str, Any]]
@@ -63,7 +61,8 @@ def test_a_media_type_with_a_charset_is_accepted(live: Any, tensors: Tensors) ->
     [
         ("POST", INFER, "application/json", MAX_REQUEST_BYTES),
         ("POST", PRIVATE, "application/octet-stream", MAX_REQUEST_BYTES),
-        ("PUT", "/v2/models/tumour/private/keys/sha256:0", "application/octet-stream", MAX_PUBLIC_KEY_BYTES),
+        ("PUT", "/v2/models/tumour/private/keys/sha256:0", "application/octet-stream", MAX_REQUEST_BYTES),
+        ("PUT", "/v2/models/tumour/private/keys/sha256:0/0", "application/octet-stream", MAX_REQUEST_BYTES),
     ],
 )
 def test_a_body_that_announces_too_much_is_refused_before_it_is_read(
@@ -265,7 +264,7 @@ def test_bodies_are_parsed_two_at_a_time(live: Any, tensors: Tensors, monkeypatc
 
     tokens = [live.token() for _ in range(8)]
     with monkeypatch.context() as patch, ThreadPoolExecutor(8) as pool:
-        patch.setattr("holdfast.http.tensors.json.loads", slowly)
+        patch.setattr("holdfast.http.json_body.json.loads", slowly)
         assert list(pool.map(ask, tokens)) == [200] * 8
     assert most == MAX_BODIES_PARSED_AT_ONCE
 
@@ -317,13 +316,20 @@ def session(live: Any) -> Iterator[tuple[httpx.Client, PrivateSession, bytes]]:
     """A client whose key is uploaded, and a query of its."""
     session = PrivateSession(live.kit.plan.public)
     with live.http(live.token(query_budget=100_000)) as http:
-        put = http.put(
-            f"/v2/models/tumour/private/keys/{session.key_digest}",
-            content=session.public_key_bytes(),
-            headers={"Content-Type": "application/octet-stream"},
-        )
-        assert put.status_code == 204
-        yield http, session, session.encrypt(Encoding(live.kit.model.schema).encode(live.kit.fresh.X[:1]))
+        upload(http, session.keys("row"))
+        yield http, session, session.encrypt(live.kit.fresh.X[:1])
+
+
+def upload(http: httpx.Client, keys: KeySet) -> None:
+    begun = put(http, keys.digest, keys.manifest)
+    assert begun.status_code == 200
+    for index in begun.json()["missing"]:
+        assert put(http, f"{keys.digest}/{index}", keys.parts[index]).status_code == 204
+
+
+def put(http: httpx.Client, place: str, data: bytes) -> httpx.Response:
+    headers = {"Content-Type": "application/octet-stream"}
+    return http.put(f"/v2/models/tumour/private/keys/{place}", content=data, headers=headers)
 
 
 def ask_privately(http: httpx.Client, query: bytes) -> httpx.Response:
@@ -334,7 +340,7 @@ def test_a_whole_query_is_answered(session: Any) -> None:
     http, private, query = session
     answer = ask_privately(http, query)
     assert answer.status_code == 200
-    assert private.decrypt(answer.content).values.shape == (1, 1)
+    assert private.decrypt(answer.content).scores.shape == (1, 1)
 
 
 @given(position=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
@@ -362,30 +368,29 @@ def test_random_bytes_are_no_query(session: Any, data: bytes) -> None:
 def test_a_query_under_another_clients_key_is_refused(live: Any, session: Any) -> None:
     _, _, query = session
     with live.http() as http:
-        assert "expected the digest of a key that was uploaded" in sentence(ask_privately(http, query), 409)
+        assert "expected the digest of keys that were uploaded" in sentence(ask_privately(http, query), 409)
 
 
 def test_a_query_for_another_model_is_refused(live: Any, session: Any) -> None:
-    from holdfast.private_inference import compile_linear
-
     http, _, _ = session
-    other = compile_linear(live.kit.model.coef * 2, live.kit.model.intercept, classes=live.kit.model.schema.classes)
+    model = live.kit.model
+    other = compile_private(LinearModel(model.schema, model.coef * 2, model.intercept))
     stranger = PrivateSession(other.public)
-    assert "expected a query for the plan" in sentence(ask_privately(http, stranger.encrypt(np.zeros((1, 30)))), 400)
+    query = stranger.encrypt(live.kit.fresh.X[:1])
+    assert "expected a query for the plan" in sentence(ask_privately(http, query), 400)
 
 
 @pytest.mark.parametrize(
     "spoil", [lambda k: k[:-1], lambda k: k + b"\0", lambda k: k[:100] + b"\xff" * 50 + k[150:], lambda k: b""]
 )
-def test_a_spoilt_key_is_refused(live: Any, session: Any, spoil: Callable[[bytes], bytes]) -> None:
-    from holdfast.evidence import digest_bytes
-
-    http, private, _ = session
-    data = spoil(private.public_key_bytes())
-    headers = {"Content-Type": "application/octet-stream"}
-    for digest in (private.key_digest, digest_bytes(data)):
-        answer = http.put(f"/v2/models/tumour/private/keys/{digest}", content=data, headers=headers)
-        sentence(answer, 400)
+def test_spoilt_keys_are_refused_and_the_good_ones_go_on_serving(
+    live: Any, session: Any, spoil: Callable[[bytes], bytes]
+) -> None:
+    http, private, query = session
+    keys = private.keys("row")
+    for place, data in ((keys.digest, keys.manifest), (f"{keys.digest}/0", keys.parts[0])):
+        sentence(put(http, place, spoil(data)), 400)
+    assert ask_privately(http, query).status_code == 200
 
 
 # Anything at all.

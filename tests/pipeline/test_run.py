@@ -153,7 +153,8 @@ def test_any_classifier_goes_the_whole_way(
     project.path.write_text(text if "MLP" in method else text.replace("max_iter = 2000", "n_estimators = 10"))
     assert go(project).done == list(NAMES)
     assert isinstance(project.model("harden"), OnnxModel)
-    assert {item.kind for item in project.evidence("rehearse")} == {"service-watch"}
+    kinds = {item.kind for item in project.evidence("rehearse")}
+    assert kinds == {"service-watch"} | (set() if "MLP" in method else {"private-inference"})  # ReLU cannot be compiled
 
 
 def test_without_hardening_the_first_model_is_sealed(write: Callable[..., Project]) -> None:

@@ -13,7 +13,7 @@ from holdfast.data import Dataset
 from holdfast.evidence import Evidence, Figure, canonical_json
 from holdfast.models import LinearModel, OnnxModel, accuracy, fit_estimator
 from holdfast.policy import Policy
-from holdfast.private_inference import LinearPlan, compile_linear
+from holdfast.private_inference import PrivatePlan, compile_private
 from holdfast.serving import (
     AuditLog,
     Reaction,
@@ -33,7 +33,7 @@ class Kit:
     """What a bundle is made of. `seen` calibrated the watch, `fresh` had no part in anything."""
 
     model: LinearModel
-    plan: LinearPlan
+    plan: PrivatePlan
     profile: WatchProfile
     seen: Dataset
     fresh: Dataset
@@ -47,7 +47,7 @@ class Kit:
         assert isinstance(model, LinearModel)
         return cls(
             model=model,
-            plan=compile_linear(model.coef, model.intercept, classes=model.schema.classes),
+            plan=compile_private(model, X=seen.X),
             profile=calibrate(seen, rng=np.random.default_rng(2)),
             seen=seen,
             fresh=fresh,

@@ -10,7 +10,7 @@ import pytest
 
 from holdfast.errors import AccessError, BudgetError, CredentialError, InputError, SystemFault, UsageError
 from holdfast.serving import Access, Store
-from holdfast.serving.access import Client
+from holdfast.serving.clients import Client
 
 
 class Clock:

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import shutil
 import sqlite3
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -13,7 +15,7 @@ import pytest
 
 from holdfast.custody import SigningKey
 from holdfast.errors import IntegrityError, SystemFault
-from holdfast.serving import AuditHead, AuditLog, Store, read_audit, verify_audit
+from holdfast.serving import AuditEntry, AuditHead, AuditLog, Store, read_audit, verify_audit
 
 
 class Bench:
@@ -181,16 +183,16 @@ def test_entries_added_by_someone_without_the_key_are_found(bench: Bench, tmp_pa
 
 def test_a_hash_chain_recomputed_without_the_key_is_found(bench: Bench) -> None:
     """The attacker edits entry 6 and recomputes every hash after it, as a plain hash chain would allow."""
-    from holdfast.serving import audit
+    from holdfast.serving import audit_chain
 
     with Store(bench.path) as store:
         entries = read_audit(store)
-    digest, statements = audit._GENESIS, []
+    digest, statements = audit_chain.GENESIS, []
     for entry in entries:
         if entry.number == 6:
-            entry = audit.AuditEntry(**asdict(entry) | {"rows": 1_000})
+            entry = AuditEntry(**asdict(entry) | {"rows": 1_000})
             statements.append("UPDATE audit SET rows = 1000 WHERE number = 6")
-        digest = audit._hash(digest, entry)
+        digest = audit_chain.chain_hash(digest, entry)
         statements.append(f"UPDATE audit SET hash = x'{digest.hex()}' WHERE number = {entry.number}")
     bench.sql(*statements)
     with pytest.raises(IntegrityError, match="not the one in its anchor"):
@@ -256,6 +258,35 @@ def test_threads_and_processes_append_to_one_chain(bench: Bench) -> None:
         for log in logs:
             log.close()
     assert bench.verify().number == 90
+
+
+def _append_many(path: Path, anchor: Path, key: Path) -> None:
+    with Store(path) as store:
+        log = AuditLog(store, key=SigningKey.load(key), anchor=anchor)
+        for _ in range(40):
+            append(log)
+        log.close()
+
+
+def test_processes_append_to_one_chain_and_the_anchor_is_its_end(bench: Bench, tmp_path: Path) -> None:
+    """Cut one entry off, and it is found: so no process wrote its anchor after another's newer one."""
+    bench.key.save(tmp_path / "key")
+    context = multiprocessing.get_context("spawn")
+    task = (bench.path, bench.anchor, tmp_path / "key")
+    workers = [context.Process(target=_append_many, args=task) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert bench.verify().number == 10 + 3 * 40
+    assert struct.unpack(">Q", bench.anchor.read_bytes()[:8]) == (130,)
+    with sqlite3.connect(bench.path) as database:
+        database.execute("DROP TRIGGER audit_no_delete")
+        database.execute("DELETE FROM audit WHERE number = 130")
+    database.close()
+    with pytest.raises(IntegrityError, match="ends at entry 129, its anchor at 130"):
+        bench.verify()
 
 
 def test_entries_read_back_as_they_were_written(log: AuditLog, store: Store) -> None:

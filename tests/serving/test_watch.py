@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tests.serving.service_kit import Kit
 
+from holdfast import limits
 from holdfast.attacks import synthetic_rows
 from holdfast.attacks.synthetic import levelled_rows
 from holdfast.data import Dataset, Feature, Matrix, Schema, check_features
@@ -14,6 +15,7 @@ from holdfast.errors import DataError, InputError, UsageError, WireError
 from holdfast.limits import MAX_WATCH_BYTES, MAX_WATCH_WIDTH, MAX_WATCHED_CLIENTS
 from holdfast.models import Encoding
 from holdfast.serving import Watch, WatchProfile, calibrate, try_watch
+from holdfast.serving.private_tally import PrivateTally
 from holdfast.serving.watch import Alert, _Bet
 
 
@@ -161,21 +163,30 @@ def test_a_flagged_client_starts_anew(kit: Kit) -> None:
 def test_memory_is_bounded(kit: Kit) -> None:
     watch = Watch(kit.profile, schema=kit.model.schema)
     for i in range(MAX_WATCHED_CLIENTS + 10):
-        watch.observe_private(f"client {i}", rows=1, enough=31)
+        watch.observe(f"client {i}", kit.fresh.X[:1])
     assert len(watch._traffic) == MAX_WATCHED_CLIENTS
     for _ in range(3):
         watch.observe("x", kit.fresh.X)
     assert watch._traffic["x"].rows.nbytes <= MAX_WATCH_BYTES
 
 
-def test_encrypted_rows_are_counted_and_told_once(kit: Kit) -> None:
-    watch = Watch(kit.profile, schema=kit.model.schema)
-    assert watch.observe_private("x", rows=30, enough=31) is None
-    alert = watch.observe_private("x", rows=5, enough=31)
+def test_encrypted_rows_are_counted_and_told_once() -> None:
+    tally = PrivateTally(enough=31)
+    assert tally.observe("x", rows=30) is None
+    assert tally.observe("y", rows=30) is None
+    alert = tally.observe("x", rows=5)
     assert alert is not None
     assert alert.kind == "private rows"
     assert "35 encrypted rows were asked; the exact scores of 31 can carry all weights" in alert.reason
-    assert watch.observe_private("x", rows=100, enough=31) is None
+    assert tally.observe("x", rows=100) is None
+
+
+def test_clients_whose_encrypted_rows_are_counted_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_WATCHED_CLIENTS", 3)
+    tally = PrivateTally(enough=31)
+    for i in range(10):
+        tally.observe(f"client {i}", rows=1)
+    assert list(tally._asked) == ["client 7", "client 8", "client 9"]
 
 
 def test_the_chance_of_a_false_alarm_keeps_its_bound_when_the_rate_is_exact() -> None:

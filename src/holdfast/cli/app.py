@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from holdfast.cli import terminal
+from holdfast.cli.arguments import CONFIG_DEFAULT, ConfigPath, KeyPath, Sealed, SignerPath
+from holdfast.cli.service_app import service_commands
 
 app = typer.Typer(
     name="holdfast",
@@ -17,9 +19,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 safe, 1 policy not met, 2 bad input, 3 tampered, 4 refused, 5 machine, 70 a defect.",
 )
-
-ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The holdfast.toml to carry out.")]
-CONFIG_DEFAULT = Path("holdfast.toml")
 
 
 @app.command()
@@ -104,11 +103,6 @@ def seal(config: ConfigPath = CONFIG_DEFAULT) -> None:
     run_until(config, "seal")
 
 
-SignerPath = Annotated[Path, typer.Option(help="The public key of the one who must have signed.")]
-KeyPath = Annotated[Path, typer.Option(help="The private key that the bundle is sealed to.")]
-Sealed = Annotated[Path, typer.Argument(metavar="SEALED", help="A sealed bundle, NAME.holdfast.")]
-
-
 @app.command()
 def verify(
     sealed: Sealed,
@@ -145,73 +139,7 @@ def keys(
     make_keys(folder)
 
 
-ServiceStore = Annotated[Path, typer.Option(help="The database of clients, budgets and the audit log.")]
-STORE_DEFAULT = Path("service.db")
-
-
-@app.command()
-def client(
-    name: Annotated[str, typer.Argument(help="The client's name, as the audit log shall know it.")],
-    budget: Annotated[int, typer.Option(min=1, help="How many rows the client may ask for.")] = 10_000,
-    store: ServiceStore = STORE_DEFAULT,
-    *,
-    revoke: Annotated[bool, typer.Option("--revoke", help="Take the client's token away.")] = False,
-) -> None:
-    """Give a new client a token, shown once, and a query budget; or take it away."""
-    from holdfast.cli.service import add_client, revoke_client
-
-    if revoke:
-        revoke_client(name, store=store)
-    else:
-        add_client(name, budget=budget, store=store)
-
-
-@app.command()
-def serve(
-    sealed: Sealed,
-    signer: SignerPath,
-    key: KeyPath,
-    config: Annotated[
-        Path, typer.Option(help="The holdfast.toml with the policy and the service's settings.")
-    ] = CONFIG_DEFAULT,
-    store: ServiceStore = STORE_DEFAULT,
-) -> None:
-    """Serve a sealed bundle that verifies and meets the policy. Stop with Ctrl-C."""
-    from holdfast.cli.service import serve_sealed
-
-    serve_sealed(sealed, signer=signer, key=key, config=config, store=store)
-
-
-@app.command()
-def ask(
-    table: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV or Parquet table of rows to ask for.")],
-    url: Annotated[str, typer.Option(help="The service.")] = "http://127.0.0.1:8460",
-    *,
-    private: Annotated[
-        bool, typer.Option("--private", help="Encrypt the rows, so that the service never sees them.")
-    ] = False,
-) -> None:
-    """Ask a service for predictions, as CSV on stdout. The token is taken from HOLDFAST_TOKEN."""
-    from holdfast.cli.service import ask_service
-
-    ask_service(table, url=url, private=private)
-
-
-@app.command()
-def audit(
-    store: ServiceStore = STORE_DEFAULT,
-    signer: Annotated[
-        Path | None,
-        typer.Option(help="The log's public key, from elsewhere; the one beside the database if not given."),
-    ] = None,
-    noted: Annotated[
-        str | None, typer.Option(metavar="NUMBER:HASH", help="An entry noted earlier, which the log must contain.")
-    ] = None,
-) -> None:
-    """Verify the audit log of a service: that its entries are whole, in order, and signed."""
-    from holdfast.cli.service import verify_audit
-
-    verify_audit(store, signer=signer, noted=noted)
+app.add_typer(service_commands)
 
 
 @app.callback(invoke_without_command=True)

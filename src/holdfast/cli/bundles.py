@@ -8,7 +8,7 @@ from holdfast.cli.terminal import say
 from holdfast.custody import Bundle, RecipientKey, VerifyKey, open_to
 from holdfast.custody import open_sealed as open_bundle
 from holdfast.errors import PolicyError
-from holdfast.pipeline import keyring, read_config
+from holdfast.pipeline import keyring, read_model_config
 from holdfast.policy import Verdict, judge
 
 
@@ -37,7 +37,7 @@ def verify_sealed(sealed: Path, *, signer: Path, key: Path, policy: Path | None)
     say(f"{bundle.name} version {bundle.version}: every file is what {bundle.signer.id} signed")
     say(f"model {bundle.model_digest}")
     if policy is not None:
-        verdict = judge(read_config(policy).demands, bundle.evidence(), model_digest=bundle.model_digest)
+        verdict = judge(read_model_config(policy).demands, bundle.evidence(), model_digest=bundle.model_digest)
         conclude(verdict)
 
 

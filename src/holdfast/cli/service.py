@@ -1,24 +1,25 @@
-"""The commands of the service: clients, serve, ask, audit."""
+"""The commands of whoever runs the service: clients, serve, audit."""
 
 from __future__ import annotations
 
-import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from starlette.applications import Starlette
+
 from holdfast.cli.bundles import load_bundle
-from holdfast.cli.terminal import clean, say
+from holdfast.cli.terminal import say
 from holdfast.custody import SigningKey, VerifyKey
-from holdfast.data import read_table
-from holdfast.errors import CredentialError, InputError, IntegrityError, UsageError
-from holdfast.http import Client, create_app, serve
-from holdfast.pipeline import keyring, read_config
+from holdfast.errors import InputError, IntegrityError, UsageError
+from holdfast.http import create_app, serve, serve_workers
+from holdfast.pipeline import keyring, read_model_config
 from holdfast.serving import Access, AuditHead, AuditLog, Service, Store, read_audit
 from holdfast.serving import verify_audit as verify_log
-
-TOKEN_VARIABLE: Final = "HOLDFAST_TOKEN"
 
 _HASH: Final = re.compile("[0-9a-f]{64}")
 _NUMBER_DIGITS: Final = 18
@@ -39,56 +40,51 @@ def revoke_client(name: str, *, store: Path) -> None:
     say(f"{name} has no access any more")
 
 
-def serve_sealed(sealed: Path, *, signer: Path, key: Path, config: Path, store: Path) -> None:
+def serve_sealed(sealed: Path, *, signer: Path, key: Path, config: Path, store: Path, workers: int) -> None:
     """Serve until stopped.
 
     Raises:
         PolicyError: the bundle's evidence does not meet the policy.
     """
-    settings = read_config(config)
+    settings = read_model_config(config).serve
+    make = partial(_app, sealed, signer=signer, key=key, config=config, store=store)
+    with make() as app:
+        say(f"{app.state.described} verified and meets the policy")
+        if workers == 1:
+            serve(app, host=settings.host, port=settings.port, listening=_say_where)
+    if workers > 1:
+        serve_workers(make, workers=workers, host=settings.host, port=settings.port, listening=_say_where)
+    say("stopped; every request in progress was answered")
+
+
+def _say_where(url: str) -> None:
+    say(f"serving on {url}; stop with Ctrl-C")
+
+
+@contextmanager
+def _app(sealed: Path, *, signer: Path, key: Path, config: Path, store: Path) -> Iterator[Starlette]:
+    """The app of a sealed bundle, with its store, log and keys open until the end of a `with` block."""
+    settings = read_model_config(config)
     bundle = load_bundle(sealed, signer=signer, key=key)
     with Store(store) as opened:
         audit = AuditLog(opened, key=_audit_key(opened, store), anchor=_anchor(store))
         service = Service(
-            bundle, policy=settings.demands, store=opened, audit=audit, reaction=settings.serve.unusual_use
+            bundle,
+            policy=settings.demands,
+            store=opened,
+            audit=audit,
+            reaction=settings.serve.unusual_use,
+            keys=store.with_name(f"{store.name}.keys"),
         )
-        say(f"{bundle.name} version {bundle.version} verified and meets the policy")
+        app = create_app(service)
+        app.state.described = f"{bundle.name} version {bundle.version}"
         try:
-            serve(
-                create_app(service),
-                host=settings.serve.host,
-                port=settings.serve.port,
-                listening=lambda url: say(f"serving on {url}; stop with Ctrl-C"),
-            )
+            yield app
         finally:
             try:
                 service.close()
             finally:
                 audit.close()
-    say("stopped; every request in progress was answered")
-
-
-def ask_service(table: Path, *, url: str, private: bool) -> None:
-    """Write the answers as CSV: the most probable class of each row, and the probability of each class.
-
-    Raises:
-        CredentialError: there is no token in the environment.
-    """
-    import pandas as pd
-
-    token = os.environ.get(TOKEN_VARIABLE, "")
-    if not token:
-        raise CredentialError(
-            f"expected a token in {TOKEN_VARIABLE}, it is not set",
-            hint="whoever runs the service makes one with: holdfast client NAME",
-        )
-    rows = read_table(table)
-    with Client(url, token) as client:
-        answers = client.predict_proba(rows, private=private)
-        classes = [clean(name) for name in client.schema.classes]  # they come from the service
-    frame = pd.DataFrame(answers, columns=[f"p({name})" for name in classes])
-    frame.insert(0, "label", [classes[position] for position in answers.argmax(axis=1)])
-    frame.to_csv(sys.stdout, index=False)
 
 
 def verify_audit(store: Path, *, signer: Path | None, noted: str | None) -> None:

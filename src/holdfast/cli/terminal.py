@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 SAFE: Final = 0
-_SECONDS_BETWEEN_LINES: Final = 10.0
+SECONDS_BETWEEN_LINES: Final = 10.0
 EXIT_CODES: Final = (
     (PolicyError, 1),  # done, and the evidence does not meet the policy
     (UsageError, 2),  # the command or holdfast.toml has to be mended
@@ -93,7 +93,7 @@ class PlainReporter:
 
     def advance(self, step: str, *, done: int, total: int) -> None:
         """A line now and then, so that a log shows a long step at work."""
-        if time.monotonic() - self._told >= _SECONDS_BETWEEN_LINES:
+        if time.monotonic() - self._told >= SECONDS_BETWEEN_LINES:
             self._told = time.monotonic()
             say(f"{step}: {done} of {total}")
 

@@ -13,11 +13,13 @@ docs/bundle-format.md has the formats to the byte.
 from holdfast.custody.bundle import Bundle, save_bundle, verify_bundle, write_bundle
 from holdfast.custody.card import ModelCard
 from holdfast.custody.keys import Recipient, RecipientKey, SigningKey, VerifyKey
-from holdfast.custody.manifest import FileEntry, Manifest
+from holdfast.custody.manifest import PUBLIC_PLAN, SECRET_PLAN, FileEntry, Manifest
 from holdfast.custody.seal import open_sealed, open_to, seal
 from holdfast.custody.verify import check_files, check_manifest
 
 __all__ = [
+    "PUBLIC_PLAN",
+    "SECRET_PLAN",
     "Bundle",
     "FileEntry",
     "Manifest",

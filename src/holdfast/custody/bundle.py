@@ -1,10 +1,10 @@
 """A bundle: a model with its card and its evidence in one folder, signed, and read only as what was signed.
 
     NAME/
-      model.onnx                the model
+      model.onnx                the model, if it may be asked in the clear
       card.json                 what it is for (card.py)
       evidence/NN-kind.json     what was measured
-      private/…                 what only the server may see, such as the secret half of a plan
+      private/…                 the halves of a private plan; without model.onnx, they are the model
       manifest.json             every file with its size and digest (manifest.py)
       signature.json            who vouches for the manifest
 
@@ -25,7 +25,7 @@ from holdfast.custody.card import ModelCard
 from holdfast.custody.keys import SigningKey, VerifyKey
 from holdfast.custody.manifest import CARD, MANIFEST, MODEL, SIGNATURE, Manifest
 from holdfast.custody.verify import check_contents, check_files, check_manifest, sign_manifest
-from holdfast.errors import IntegrityError, UsageError, WireError
+from holdfast.errors import IntegrityError, UnsupportedError, UsageError, WireError
 from holdfast.evidence import Evidence, canonical_json, digest_bytes
 from holdfast.files import system_fault
 from holdfast.limits import MAX_MANIFEST_BYTES, MAX_SIGNATURE_BYTES
@@ -72,8 +72,19 @@ class Bundle:
         return self.manifest.model_digest
 
     @property
+    def private_only(self) -> bool:
+        """Whether the model is here as a private plan alone, and cannot be asked in the clear."""
+        return MODEL not in self.files
+
+    @property
     def model_bytes(self) -> bytes:
-        """The model, as ONNX."""
+        """The model, as ONNX.
+
+        Raises:
+            UnsupportedError: the bundle is `private_only`.
+        """
+        if self.private_only:
+            raise UnsupportedError(f"{self.name} {self.version} has no {MODEL}: it is a private plan alone")
         return self.files[MODEL]
 
     @property
@@ -103,7 +114,7 @@ def write_bundle(folder: str | Path, *, card: ModelCard, files: Mapping[str, byt
     Args:
         folder: where.
         card: the model's card; the bundle takes its name, version and time from it.
-        files: bytes by name; model.onnx has to be there, card.json must not.
+        files: bytes by name; model.onnx or both halves of a private plan have to be there, card.json must not.
         signing_key: who vouches for it.
 
     Raises:

@@ -24,6 +24,8 @@ from holdfast.limits import (
 MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "signature.json"
 MODEL: Final = "model.onnx"
+PUBLIC_PLAN: Final = "private/plan.json"
+SECRET_PLAN: Final = "private/secret.safetensors"
 CARD: Final = "card.json"
 
 FORMAT: Final = "holdfast-bundle-1"
@@ -71,9 +73,10 @@ class Manifest:
             raise WireError(f"expected at most {MAX_BUNDLE_FILES - 2} files in a bundle, got {len(self.files)}")
         for name, entry in self.files.items():
             _check_entry(name, entry)
-        for needed in (MODEL, CARD):
-            if needed not in self.files:
-                raise WireError(f"expected {needed} in the bundle, it has none")
+        if CARD not in self.files:
+            raise WireError(f"expected {CARD} in the bundle, it has none")
+        if not (MODEL in self.files or {PUBLIC_PLAN, SECRET_PLAN} <= self.files.keys()):
+            raise WireError(f"expected {MODEL} in the bundle, or both halves of a private plan, it has neither")
         if sum(entry.size for entry in self.files.values()) > MAX_BUNDLE_BYTES:
             raise WireError(f"expected a bundle of at most {MAX_BUNDLE_BYTES} bytes, got a larger one")
         object.__setattr__(self, "files", MappingProxyType(dict(self.files)))
@@ -86,8 +89,11 @@ class Manifest:
 
     @property
     def model_digest(self) -> str:
-        """The digest of model.onnx: what evidence about the model has as its subject."""
-        return self.files[MODEL].digest
+        """The digest of model.onnx: what evidence about the model has as its subject.
+
+        Without model.onnx, that of the public half of the plan, which holds a commitment to the secret half.
+        """
+        return self.files[MODEL if MODEL in self.files else PUBLIC_PLAN].digest
 
     def to_bytes(self) -> bytes:
         """manifest.json; `from_bytes` is its inverse."""

@@ -1,16 +1,17 @@
 """Data: what a table means, a table that keeps to it, and what is wrong with it."""
 
 from holdfast.data.checks import DataChecks, run_checks
-from holdfast.data.dataset import (
-    Dataset,
-    Labels,
+from holdfast.data.columns import columns_of
+from holdfast.data.dataset import Dataset, Labels, from_frame
+from holdfast.data.findings import DataFinding
+from holdfast.data.frames import (
     Matrix,
+    check_columns,
     check_features,
+    columns_from_frame,
     features_from_frame,
     features_to_frame,
-    from_frame,
 )
-from holdfast.data.findings import DataFinding
 from holdfast.data.inspect import ExcludedColumn, FeatureGuess, TableGuess, inspect_table
 from holdfast.data.load import load, read_table
 from holdfast.data.manifest import Manifest, build_manifest
@@ -37,7 +38,10 @@ __all__ = [
     "Schema",
     "TableGuess",
     "build_manifest",
+    "check_columns",
     "check_features",
+    "columns_from_frame",
+    "columns_of",
     "compare",
     "features_from_frame",
     "features_to_frame",

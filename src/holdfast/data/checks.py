@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from holdfast.data.dataset import Dataset, Matrix
+from holdfast.data.dataset import Dataset
 from holdfast.data.findings import (
     DataFinding,
     balance_findings,
@@ -20,6 +20,7 @@ from holdfast.data.findings import (
     personal_findings,
     repetition_findings,
 )
+from holdfast.data.frames import Matrix
 from holdfast.data.label_noise import FOLDS, MAX_TRAINED_ROWS, find_label_noise
 from holdfast.data.personal import PersonalColumn, find_personal
 from holdfast.data.rows import OUTLIER_SHARE, Repetitions, find_outliers, find_repetitions, outlier_scores

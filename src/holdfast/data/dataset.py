@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from holdfast import limits
-from holdfast.data.schema import Feature, Schema
+from holdfast.data.frames import Matrix, column_of, features_from_frame, features_to_frame, positions, some
+from holdfast.data.schema import Schema
 from holdfast.errors import DataError, UsageError
 from holdfast.evidence import canonical_json
 
-Matrix = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
 
@@ -118,143 +117,10 @@ def from_frame(frame: pd.DataFrame, schema: Schema) -> Dataset:
     if len(frame) == 0:
         raise DataError("expected a table with rows, got one without")
     if schema.target not in frame.columns:
-        raise DataError(f"expected a target column {schema.target!r}, the table has {_some(frame.columns)}")
+        raise DataError(f"expected a target column {schema.target!r}, the table has {some(frame.columns)}")
     X = features_from_frame(frame, schema)
-    column = _column(frame, schema.target)
-    y = _positions(column, schema.classes, what=f"the target {schema.target!r}")
+    column = column_of(frame, schema.target)
+    y = positions(column, schema.classes, what=f"the target {schema.target!r}")
     if (missing := np.isnan(y)).any():
         raise DataError(f"the target {schema.target!r} has no value in row {int(np.argmax(missing))}")
     return Dataset(schema, X, y.astype(np.int64))
-
-
-def features_from_frame(frame: pd.DataFrame, schema: Schema) -> Matrix:
-    """The feature matrix of a table, (rows, features) float64, every value checked; the target is not needed.
-
-    Raises:
-        DataError: a column is absent, or a value is not what the schema says; the sentence names column and row.
-    """
-    if absent := [name for name in schema.names if name not in frame.columns]:
-        raise DataError(f"the table lacks the column{'s' * (len(absent) > 1)} {_some(absent)}")
-    X = np.empty((len(frame), len(schema.features)))
-    for position, feature in enumerate(schema.features):
-        X[:, position] = _values(_column(frame, feature.name), feature)
-    check_features(X, schema)
-    return X
-
-
-def features_to_frame(X: Matrix, schema: Schema) -> pd.DataFrame:
-    """A feature matrix as a table, with categories by name."""
-    columns: dict[str, Any] = {}
-    for position, feature in enumerate(schema.features):
-        values = X[:, position]
-        if feature.kind == "category":
-            names = [*feature.categories, None]
-            codes = np.where(np.isnan(values), len(feature.categories), values).astype(np.int64)
-            columns[feature.name] = np.array(names, dtype=object)[codes]
-        else:
-            columns[feature.name] = values
-    return pd.DataFrame(columns)
-
-
-def check_features(X: Matrix, schema: Schema) -> None:
-    """Check a feature matrix against the schema: missing, infinite, out of range, not whole, relations.
-
-    Raises:
-        DataError: naming the first row and column that is wrong, what was expected and what to do.
-    """
-    if X.ndim != 2 or X.shape[1] != len(schema.features):
-        raise DataError(f"expected rows of {len(schema.features)} features, got an array of shape {X.shape}")
-    for position, feature in enumerate(schema.features):
-        values = X[:, position]
-        missing = np.isnan(values)
-        if not feature.nullable and missing.any():
-            raise DataError(
-                f"feature {feature.name!r} has no value in row {int(np.argmax(missing))}",
-                hint="say nullable = true for it in the schema if it may be missing",
-            )
-        high = len(feature.categories) - 1 if feature.kind == "category" else feature.high
-        outside = ~missing & ~((values >= feature.low) & (values <= high))
-        if outside.any():
-            row = int(np.argmax(outside))
-            raise DataError(
-                f"feature {feature.name!r} is {values[row]:g} in row {row}, its range is {feature.low:g} to {high:g} "
-                f"({int(outside.sum())} of {len(values)} rows are outside)",
-                hint="mend the data, or widen the range in the schema",
-            )
-        if feature.kind != "real" and (broken := ~missing & (values != np.round(values))).any():
-            row = int(np.argmax(broken))
-            raise DataError(f"feature {feature.name!r} is {values[row]:g} in row {row}, expected a whole number")
-    for relation in schema.relations:
-        holds = relation.holds(X[:, schema.index(relation.left)], X[:, schema.index(relation.right)])
-        if not holds.all():
-            raise DataError(
-                f"row {int(np.argmin(holds))} breaks the relation '{relation}'",
-                hint="mend the data, or take the relation out of the schema",
-            )
-
-
-def _column(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
-    if (count := int((frame.columns == name).sum())) != 1:
-        raise DataError(f"the table has {count} columns named {name!r}, expected one")
-    return frame[name]
-
-
-def _positions(column: pd.Series[Any], names: Sequence[str], *, what: str) -> Matrix:
-    """The position of each value in a list of names, NaN where it is missing."""
-    if column.dtype == object:  # factorize takes 1 and True for the same value
-        codes, values = np.arange(len(column)), list(column)
-    else:
-        codes, index = pd.factorize(column, use_na_sentinel=False)
-        values = list(index)
-    known: dict[str | None, float] = {None: np.nan}
-    known |= {name: float(position) for position, name in enumerate(names)}
-    positions = np.array([known.get(name_of(value), -1.0) for value in values])[codes]
-    if (strange := positions == -1.0).any():
-        row = int(np.argmax(strange))
-        raise DataError(f"{what} is {str(column.iloc[row])[:40]!r} in row {row}, expected one of {_some(names)}")
-    return positions
-
-
-def _values(column: pd.Series[Any], feature: Feature) -> Matrix:
-    if feature.kind == "category":
-        return _positions(column, feature.categories, what=f"feature {feature.name!r}")
-    return _numbers(column, feature)
-
-
-def _numbers(column: pd.Series[Any], feature: Feature) -> Matrix:
-    if column.dtype.kind in "mMc":
-        raise DataError(
-            f"feature {feature.name!r} holds {column.dtype}, expected numbers",
-            hint="make a number of it, such as days since a date",
-        )
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    if (broken := np.isnan(numbers) & ~column.isna().to_numpy()).any():
-        row = int(np.argmax(broken))
-        raise DataError(
-            f"feature {feature.name!r} is {str(column.iloc[row])[:40]!r} in row {row}, expected a number",
-            hint="mend the data, or declare the feature as a category",
-        )
-    return numbers
-
-
-def name_of(value: object) -> str | None:
-    """The name of a class or category: whole floats without their point, so that 1 and 1.0 are one class.
-
-    None where the value is missing.
-    """
-    if (
-        value is None
-        or value is pd.NA
-        or value is pd.NaT
-        or (isinstance(value, float | np.floating) and np.isnan(value))
-    ):
-        return None
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value)[: limits.MAX_FIELD_CHARS]
-
-
-def _some(names: Any) -> str:
-    """The first few of many names."""
-    shown = [repr(str(name)[: limits.MAX_NAME_CHARS]) for name in list(names)[:5]]
-    return ", ".join(shown) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from holdfast import limits
-from holdfast.data.dataset import name_of
+from holdfast.data.frames import name_of
 from holdfast.data.hints import PAIRS, has_hint, words
 from holdfast.data.personal import personal_kind
 from holdfast.data.relation import Relation

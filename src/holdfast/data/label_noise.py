@@ -19,7 +19,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.data.dataset import Dataset, Labels, Matrix
+from holdfast.data.dataset import Dataset, Labels
+from holdfast.data.frames import Matrix
 from holdfast.evidence import Figure
 
 MAX_TRAINED_ROWS: Final = 20_000

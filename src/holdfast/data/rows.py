@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.data.dataset import Dataset, Matrix
+from holdfast.data.dataset import Dataset
+from holdfast.data.frames import Matrix
 from holdfast.data.schema import Feature
 
 Rows = npt.NDArray[np.int64]

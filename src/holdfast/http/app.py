@@ -1,4 +1,4 @@
-"""The service over HTTP: the Open Inference Protocol v2 (REST), and three routes for asking under encryption.
+"""The service over HTTP: the Open Inference Protocol v2 (REST), and five routes for asking under encryption.
 
     GET  /v2/health/live                          is it there?          no token
     GET  /v2/health/ready                         does it answer?       no token
@@ -7,70 +7,64 @@
     GET  /v2/models/NAME[/versions/V]/ready
     POST /v2/models/NAME[/versions/V]/infer       rows in the clear     JSON
     GET  /v2/models/NAME/private                  the public plan
-    PUT  /v2/models/NAME/private/keys/DIGEST      the client's key      bytes
+    PUT  /v2/models/NAME/private/keys/DIGEST      what keys are to come bytes
+    GET  /v2/models/NAME/private/keys/DIGEST      which are missing
+    PUT  /v2/models/NAME/private/keys/DIGEST/N    one part of them      bytes
     POST /v2/models/NAME/private/infer            encrypted rows        bytes
     GET  /metrics                                 Prometheus
 
 Everything but health needs `Authorization: Bearer TOKEN`, and learns nothing without it. `statuses.py` says which error
-has which status. The work is done in threads: the event loop only moves bytes.
-
-One client cannot keep the service from others: it has a few requests in progress and no more, one that cannot get an
-answer is refused before its body is read, and few bodies are parsed at a time. What is refused here, once the client is
-known, goes to the audit log as what is refused further in does.
+has which status. The work is done in threads: the event loop only moves bytes. Few bodies are parsed, and few private
+queries computed, at a time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from holdfast.data import Matrix
-from holdfast.errors import CredentialError, HoldfastError
-from holdfast.http.body import MediaType, read_body
-from holdfast.http.gate import HEALTH, Door, Gate, Metrics, Places
-from holdfast.http.statuses import error_response, plain_error, status_of
+from holdfast.http.gate import HEALTH, Door, Gate, Metrics
+from holdfast.http.reception import Reception
+from holdfast.http.statuses import plain_error
 from holdfast.http.tensors import InferRequest, input_tensors, output_tensors, prediction_tensors
-from holdfast.limits import MAX_BODIES_PARSED_AT_ONCE, MAX_PUBLIC_KEY_BYTES, MAX_REQUEST_BYTES
+from holdfast.limits import MAX_BODIES_PARSED_AT_ONCE, MAX_PRIVATE_AT_ONCE, MAX_REQUEST_BYTES
 from holdfast.serving import Client, Service
 
-_Endpoint = Callable[[Request], Awaitable[Response]]
-_ClientEndpoint = Callable[[Request, Client], Awaitable[Response]]
-
-_UNEXPECTED: Final = "the service met an error that it did not expect; whoever runs it finds it in its log"
-_log: Final = logging.getLogger(__name__)
+_BYTES: Final = "application/octet-stream"
 
 
 def create_app(service: Service) -> Starlette:
     """The ASGI app of a service. Closing its `state.door` refuses new requests."""
-    door, metrics = Door(), Metrics()
-    api = _Api(service, door=door, metrics=metrics)
+    door, metrics, reception = Door(), Metrics(), Reception(service)
+    api = _Api(service, reception, door=door, metrics=metrics)
     model = "/v2/models/{name}"
-    version = model + "/versions/{version}"
+    version, keys = model + "/versions/{version}", model + "/private/keys/{digest}"
     routes = [
         Route(f"{HEALTH}live", api.live),
         Route(f"{HEALTH}ready", api.ready),
-        Route("/v2", api.for_clients(api.server)),
-        Route("/metrics", api.for_clients(api.metrics)),
-        *(Route(path, api.for_clients(api.model)) for path in (model, version)),
-        *(Route(f"{path}/ready", api.for_clients(api.model_ready)) for path in (model, version)),
-        *(Route(f"{path}/infer", api.for_clients(api.infer), methods=["POST"]) for path in (model, version)),
-        Route(f"{model}/private", api.for_clients(api.private_plan)),
-        Route(f"{model}/private/keys/{{digest}}", api.for_clients(api.upload_key), methods=["PUT"]),
-        Route(f"{model}/private/infer", api.for_clients(api.private_infer), methods=["POST"]),
+        Route("/v2", reception.for_clients(api.server)),
+        Route("/metrics", reception.for_clients(api.metrics)),
+        *(Route(path, reception.for_clients(api.model)) for path in (model, version)),
+        *(Route(f"{path}/ready", reception.for_clients(api.model_ready)) for path in (model, version)),
+        *(Route(f"{path}/infer", reception.for_clients(api.infer), methods=["POST"]) for path in (model, version)),
+        Route(f"{model}/private", reception.for_clients(api.private_plan)),
+        Route(keys, reception.for_clients(api.missing_keys)),
+        Route(keys, reception.for_clients(api.begin_keys), methods=["PUT"]),
+        Route(f"{keys}/{{part:int}}", reception.for_clients(api.upload_key), methods=["PUT"]),
+        Route(f"{model}/private/infer", reception.for_clients(api.private_infer), methods=["POST"]),
     ]
     gate = Middleware(Gate, door=door, metrics=metrics)
     app = Starlette(routes=routes, middleware=[gate], exception_handlers={HTTPException: _http_error})
@@ -81,38 +75,13 @@ def create_app(service: Service) -> Starlette:
 class _Api:
     """One method for each address."""
 
-    def __init__(self, service: Service, *, door: Door, metrics: Metrics) -> None:
+    def __init__(self, service: Service, reception: Reception, *, door: Door, metrics: Metrics) -> None:
         self._service = service
+        self._reception = reception
         self._door = door
         self._metrics = metrics
-        self._places = Places()
         self._parsing = asyncio.Semaphore(MAX_BODIES_PARSED_AT_ONCE)
-
-    def for_clients(self, endpoint: _ClientEndpoint) -> _Endpoint:
-        """An endpoint that only a client reaches, and whose every error becomes an answer."""
-
-        @functools.wraps(endpoint)
-        async def guarded(request: Request) -> Response:
-            try:
-                client = await run_in_threadpool(self._service.authenticate, _bearer(request))
-                async with self._recorded(request, client):
-                    self._check_address(request)
-                    place = self._places.take(client.name)
-                with place:
-                    return await endpoint(request, client)
-            except HoldfastError as error:
-                if status_of(error) >= 500:
-                    _log.error("%s: %s", type(error).__name__, error)
-                return error_response(error)
-            except HTTPException:
-                raise
-            except ClientDisconnect:
-                return plain_error(400, "expected a whole request, the connection ended before")
-            except Exception:  # noqa: BLE001 - whatever it is, the client gets no detail and the log gets all
-                _log.exception("unexpected error")
-                return plain_error(500, _UNEXPECTED)
-
-        return guarded
+        self._computing = asyncio.Semaphore(MAX_PRIVATE_AT_ONCE)
 
     async def live(self, _: Request) -> Response:
         """The process is there."""
@@ -136,14 +105,14 @@ class _Api:
     async def model(self, _: Request, client: Client) -> Response:
         """The model: what the protocol wants to know, and Holdfast's own under `holdfast`."""
         described = await run_in_threadpool(self._service.describe, client)
-        schema = self._service.schema
+        schema = self._service.model.schema if self._service.model else None  # without one, nothing comes in the clear
         return JSONResponse(
             {
                 "name": described["name"],
                 "versions": [described["version"]],
-                "platform": "holdfast_onnx",
-                "inputs": input_tensors(schema),
-                "outputs": output_tensors(schema),
+                "platform": "holdfast_onnx" if schema else "holdfast_private",
+                "inputs": input_tensors(schema) if schema else [],
+                "outputs": output_tensors(schema) if schema else [],
                 "holdfast": described,
             }
         )
@@ -154,10 +123,10 @@ class _Api:
 
     async def infer(self, request: Request, client: Client) -> Response:
         """Rows in the clear."""
-        body = await self._body(request, client, "application/json", max_bytes=MAX_REQUEST_BYTES)
-        asked = InferRequest(body, self._service.schema)
+        body = await self._reception.body(request, client, "application/json", max_bytes=MAX_REQUEST_BYTES)
+        asked = InferRequest(body)
         async with self._parsing:
-            rows = await run_in_threadpool(_attempt, lambda: asked.rows)
+            rows = await run_in_threadpool(_attempt, lambda: asked.rows(self._service.schema))
         return await run_in_threadpool(self._infer, client, asked, rows)
 
     def _infer(self, client: Client, asked: InferRequest, rows: Callable[[], Matrix]) -> Response:
@@ -174,45 +143,38 @@ class _Api:
         """The public half of the plan."""
         return JSONResponse(await run_in_threadpool(self._service.private_plan, client))
 
+    async def begin_keys(self, request: Request, client: Client) -> Response:
+        """The manifest of a client's keys."""
+        manifest = await self._reception.body(request, client, _BYTES, max_bytes=MAX_REQUEST_BYTES)
+        begin = self._service.begin_keys
+        missing = await run_in_threadpool(begin, client, manifest, digest=request.path_params["digest"])
+        return JSONResponse({"missing": missing})
+
+    async def missing_keys(self, request: Request, client: Client) -> Response:
+        """The parts of them that are still to come."""
+        find = self._service.missing_keys
+        return JSONResponse({"missing": await run_in_threadpool(find, client, digest=request.path_params["digest"])})
+
     async def upload_key(self, request: Request, client: Client) -> Response:
-        """The client's public key."""
-        body = await self._body(request, client, "application/octet-stream", max_bytes=MAX_PUBLIC_KEY_BYTES)
-        await run_in_threadpool(self._service.upload_key, client, body, digest=request.path_params["digest"])
+        """One part of them."""
+        part = await self._reception.body(request, client, _BYTES, max_bytes=MAX_REQUEST_BYTES)
+        place = {"digest": request.path_params["digest"], "index": request.path_params["part"]}
+        await run_in_threadpool(self._service.upload_key, client, part, **place)
         return Response(status_code=204)
 
     async def private_infer(self, request: Request, client: Client) -> Response:
         """Encrypted rows."""
-        query = await self._body(request, client, "application/octet-stream", max_bytes=MAX_REQUEST_BYTES)
-        answer = await run_in_threadpool(self._service.private_infer, client, query)
+        largest = max(self._service.max_query_bytes, MAX_REQUEST_BYTES)
+        query = await self._reception.body(request, client, _BYTES, max_bytes=largest)
+        async with self._computing:
+            answer = await run_in_threadpool(self._service.private_infer, client, query)
         self._metrics.rows.labels("private").inc(answer.rows)
-        return Response(answer.data, media_type="application/octet-stream")
+        return Response(answer.data, media_type=_BYTES)
 
     async def metrics(self, _: Request, __: Client) -> Response:
         """Counts for Prometheus."""
         self._metrics.alerts.set(await run_in_threadpool(self._service.reactions.count))
-        return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-    async def _body(self, request: Request, client: Client, media_type: MediaType, *, max_bytes: int) -> bytes:
-        """The body, of a client that may get an answer to it."""
-        async with self._recorded(request, client):
-            self._service.access.expect(client)
-            return await read_body(request, media_type=media_type, max_bytes=max_bytes)
-
-    @asynccontextmanager
-    async def _recorded(self, request: Request, client: Client) -> AsyncIterator[None]:
-        """Write what is refused before the service is asked into the audit log."""
-        try:
-            yield
-        except (HoldfastError, HTTPException, ClientDisconnect) as error:
-            outcome = f"status {error.status_code}" if isinstance(error, HTTPException) else type(error).__name__
-            action = request.scope["endpoint"].__name__.replace("_", " ")
-            await run_in_threadpool(self._service.refused, client, action, outcome=outcome)
-            raise
-
-    def _check_address(self, request: Request) -> None:
-        bundle, asked = self._service.bundle, request.path_params
-        if asked.get("name", bundle.name) != bundle.name or asked.get("version", bundle.version) != bundle.version:
-            raise HTTPException(404, f"expected the model {bundle.name!r} in version {bundle.version!r}, got another")
+        return Response(self._metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _attempt(read: Callable[[], Matrix]) -> Callable[[], Matrix]:
@@ -226,15 +188,6 @@ def _attempt(read: Callable[[], Matrix]) -> Callable[[], Matrix]:
 
 def _fail(error: Exception) -> Matrix:
     raise error
-
-
-def _bearer(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise CredentialError(
-            "expected a token in the header Authorization, got none", hint="send Authorization: Bearer TOKEN"
-        )
-    return token.strip()
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -11,23 +10,19 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import numpy as np
-import pandas as pd
 
-from holdfast.data import Matrix, Schema, check_features, features_from_frame
-from holdfast.errors import DataError, IntegrityError, UsageError, WireError
+from holdfast.data import Matrix, Schema
+from holdfast.errors import IntegrityError, UnsupportedError, UsageError, WireError
 from holdfast.evidence import canonical_json
 from holdfast.http.answers import ModelMetadata, PrivateAnswer
 from holdfast.http.connection import Connection
+from holdfast.http.inputs import Inputs, PlanInputs, Rows, SchemaInputs
+from holdfast.http.key_safe import KeySafe
+from holdfast.http.private_line import PrivateLine, Progress
 from holdfast.http.tensors import MATRIX
 from holdfast.limits import MAX_REQUEST_BYTES
-from holdfast.models import Encoding, probabilities
-from holdfast.private_inference import PrivateSession, PublicPlan
-from holdfast.serving import UnknownKeyError
+from holdfast.private_inference import PublicPlan
 
-Rows = pd.DataFrame | Matrix
-"""Rows as a table with the schema's columns, or as (rows, features) in its units."""
-
-_BYTES: Final = "application/octet-stream"
 _BYTES_PER_NUMBER: Final = 32
 """More than any number takes in JSON."""
 
@@ -43,6 +38,7 @@ class Client:
         certificate: a PEM file of the authority that the service's certificate is checked with, in place of the usual.
         plan_digest: the digest that the model's private plan must have, learnt from someone trusted; without it, the
             plan that the service shows first is the one that every answer is held to.
+        keys: where keys for private inference are kept from one run to the next; without it, they end with the client.
 
     Raises:
         UsageError: the address or the token cannot be one.
@@ -58,11 +54,13 @@ class Client:
         timeout_s: float = 30.0,
         certificate: Path | None = None,
         plan_digest: str | None = None,
+        keys: KeySafe | None = None,
     ) -> None:
         self._connection = Connection(url, token, timeout_s=timeout_s, certificate=certificate)
         self._model = model
         self._plan_digest = plan_digest
-        self._session: PrivateSession | None = None
+        self._safe = keys
+        self._line: PrivateLine | None = None
         self._meeting = threading.Lock()
 
     @cached_property
@@ -80,54 +78,61 @@ class Client:
 
     @property
     def schema(self) -> Schema:
-        """The schema of the rows that the model takes."""
+        """The schema of the rows that the model takes in the clear.
+
+        Raises:
+            UnsupportedError: it takes none: it is a private plan alone.
+        """
+        if self.metadata.schema is None:
+            raise UnsupportedError(
+                f"the model {self.metadata.name!r} is asked under encryption alone", hint="ask with private=True"
+            )
         return self.metadata.schema
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The model's classes; of a regression none."""
+        return self.metadata.schema.classes if self.metadata.schema else self._plan.classes
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """What the model takes."""
+        metadata = self.metadata
+        return SchemaInputs(metadata.schema) if metadata.schema else PlanInputs(self._plan, metadata.columns)
 
     def predict_proba(self, rows: Rows, *, private: bool = False) -> Matrix:
         """(rows, classes) probabilities; with `private`, the service sees neither the rows nor the answer.
 
         Raises:
-            DataError: a row is not what the schema says; nothing was sent.
+            DataError: a row is not what the model takes; nothing was sent.
             AccessError: the token is not accepted, the budget does not suffice, or the client is blocked.
-            UnsupportedError: the model cannot be asked privately.
+            UnsupportedError: the model cannot be asked privately, or not in the clear, or has no classes.
             SystemFault: the service cannot be reached, or stopped before it answered.
         """
         if private:
-            return self.ask_private(rows).probabilities
-        X = self._rows(rows)
+            return self._ask_classes(rows).values
+        X = SchemaInputs(self.schema).rows(rows)
         size = max(min(self.metadata.max_rows, MAX_REQUEST_BYTES // (_BYTES_PER_NUMBER * X.shape[1])), 1)
         return np.vstack([self._infer(part) for part in _parts(X, size)])
 
     def predict(self, rows: Rows, *, private: bool = False) -> tuple[str, ...]:
         """The most probable class of each row. Raises what `predict_proba` raises."""
-        return self._labels(self.predict_proba(rows, private=private))
+        if private:
+            return self._ask_classes(rows).labels
+        return self._labels(self.predict_proba(rows))
 
-    def ask_private(self, rows: Rows) -> PrivateAnswer:
+    def ask_private(self, rows: Rows, *, progress: Progress | None = None) -> PrivateAnswer:
         """Ask under encryption, with all there is to know of the answer.
+
+        Args:
+            rows: as for `predict_proba`.
+            progress: called after each query with the rows answered so far, and all.
 
         Raises:
             HoldfastError: as `predict_proba`.
             IntegrityError: the plan or an answer is not the one expected. Do not tell the service which it was.
         """
-        session = self._private_session()
-        E = Encoding(self.schema).encode(self._rows(rows))
-        started, sent, received = time.perf_counter(), [], []
-        scores = []
-        for part in _parts(E, session.plan.max_rows):
-            sent.append(session.encrypt(part))
-            received.append(self._ask_encrypted(session, sent[-1]))
-            scores.append(session.decrypt(received[-1]).values)
-        all_scores = np.vstack(scores)
-        P = probabilities(all_scores)
-        return PrivateAnswer(
-            scores=all_scores,
-            probabilities=P,
-            labels=self._labels(P),
-            bytes_sent=sum(map(len, sent)),
-            bytes_received=sum(map(len, received)),
-            latency_s=time.perf_counter() - started,
-            query=sent[0],
-        )
+        return self._private_line().ask(self.inputs.rows(rows), progress=progress)
 
     def close(self) -> None:
         """Close the connections."""
@@ -145,17 +150,13 @@ class Client:
     def __reduce__(self) -> Any:
         raise UsageError("a client holds a token and does not leave its process; make one where it is needed")
 
-    def _rows(self, rows: Rows) -> Matrix:
-        if isinstance(rows, pd.DataFrame):
-            X = features_from_frame(rows, self.schema)
-        else:
-            X = np.asarray(rows, dtype=np.float64)
-            if X.ndim != 2 or X.shape[1] != len(self.schema.features):
-                raise DataError(f"expected rows of {len(self.schema.features)} features, got an array of {X.shape}")
-            check_features(X, self.schema)
-        if len(X) == 0:
-            raise DataError("expected rows to ask about, got none")
-        return X
+    def _ask_classes(self, rows: Rows) -> PrivateAnswer:
+        """Ask under encryption a model that has classes."""
+        if not self.classes:
+            raise UnsupportedError(
+                f"the model {self.metadata.name!r} gives numbers and no classes", hint="take ask_private(rows).values"
+            )
+        return self.ask_private(rows)
 
     def _labels(self, P: Matrix) -> tuple[str, ...]:
         return tuple(self.schema.classes[position] for position in P.argmax(axis=1))
@@ -174,34 +175,28 @@ class Client:
             raise WireError("expected probabilities from the service, got numbers that are none")
         return P
 
-    def _private_session(self) -> PrivateSession:
-        """The session of this client, with its key uploaded; made when it is first needed."""
+    def _private_line(self) -> PrivateLine:
+        """Made when it is first needed."""
         with self._meeting:
-            if self._session is None:
-                session = PrivateSession(self._plan())
-                self._upload(session)
-                self._session = session
-            return self._session
+            if self._line is None:
+                path = self._path("private")
+                self._line = PrivateLine(self._connection, path=path, plan=self._plan, safe=self._safe)
+            return self._line
 
+    @cached_property
     def _plan(self) -> PublicPlan:
+        """The public half of the private plan; asked once."""
+        metadata = self.metadata
         plan = PublicPlan.from_json(self._connection.ask_json("GET", self._path("private")))
         if self._plan_digest not in (None, plan.digest):
             raise IntegrityError(f"expected the private plan {self._plan_digest}, the service shows {plan.digest}")
-        if plan.classes != self.schema.classes or plan.n_features != Encoding(self.schema).width:
+        if metadata.schema is None:
+            fits = plan.digest == metadata.digest and len(metadata.columns) in (0, plan.n_features)
+        else:
+            fits = plan.classes == metadata.schema.classes and plan.n_features == len(metadata.schema.features)
+        if not fits:
             raise IntegrityError("the private plan that the service shows is not of the model that it describes")
         return plan
-
-    def _upload(self, session: PrivateSession) -> None:
-        path = self._path(f"private/keys/{session.key_digest}")
-        self._connection.ask("PUT", path, session.public_key_bytes(), media_type=_BYTES)
-
-    def _ask_encrypted(self, session: PrivateSession, query: bytes) -> bytes:
-        path = self._path("private/infer")
-        try:
-            return self._connection.ask("POST", path, query, media_type=_BYTES)
-        except UnknownKeyError:  # the service was restarted, or made room
-            self._upload(session)
-            return self._connection.ask("POST", path, query, media_type=_BYTES)
 
     def _path(self, rest: str) -> str:
         return f"/v2/models/{quote(self.metadata.name, safe='')}/{rest}"

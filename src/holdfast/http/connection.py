@@ -78,7 +78,14 @@ class Connection:
         Raises:
             WireError: also where the answer is not JSON.
         """
-        body = self.ask(method, path, content, media_type="application/json")
+        return self.parsed(self.ask(method, path, content, media_type="application/json"))
+
+    def parsed(self, body: bytes) -> Any:
+        """The JSON of an answer.
+
+        Raises:
+            WireError: it is not JSON.
+        """
         try:
             return json.loads(body)
         except (ValueError, RecursionError):

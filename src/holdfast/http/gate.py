@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter as Tally
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from holdfast.errors import BudgetError
 from holdfast.http.statuses import plain_error
 from holdfast.limits import MAX_REQUESTS_AT_ONCE, MAX_REQUESTS_PER_CLIENT
 
+SHARED_METRICS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The folder in which prometheus_client adds up several processes; to be set before they start."""
 HEALTH: Final = "/v2/health/"
 _BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.25, 1.0, 5.0, 30.0)
 
@@ -31,8 +35,23 @@ class Metrics:
             "holdfast_request_seconds", "Time to answer.", ["endpoint"], buckets=_BUCKETS_S, registry=self.registry
         )
         self.rows = Counter("holdfast_rows", "Rows answered.", ["mode"], registry=self.registry)
-        self.in_progress = Gauge("holdfast_requests_in_progress", "Requests in progress.", registry=self.registry)
-        self.alerts = Gauge("holdfast_alerts", "Alerts of the watch, ever.", registry=self.registry)
+        self.in_progress = Gauge(
+            "holdfast_requests_in_progress",
+            "Requests in progress.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self.alerts = Gauge(
+            "holdfast_alerts", "Alerts of the watch, ever.", registry=self.registry, multiprocess_mode="max"
+        )
+
+    def text(self) -> bytes:
+        """The counts as Prometheus reads them; of all workers together, where there are several."""
+        if SHARED_METRICS_VARIABLE not in os.environ:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)
 
 
 class Door:

@@ -45,9 +45,9 @@ def serve(app: Starlette, *, host: str, port: int, listening: Callable[[str], No
         SystemFault: the port is taken, or the address is not one of this machine.
         InputError: the certificate or its key cannot be read.
     """
-    server = _Server(app, tls=tls)
-    with _listening(host, port) as listener:
-        listening(_address(host, listener, tls))
+    server = Server(app, tls=tls)
+    with listening_socket(host, port) as listener:
+        listening(address(host, listener, tls))
         server.run(sockets=[listener])
 
 
@@ -59,24 +59,25 @@ def running(app: Starlette, *, host: str = "127.0.0.1", port: int = 0, tls: Tls 
         SystemFault: the port is taken, or the address is not one of this machine.
         InputError: the certificate or its key cannot be read.
     """
-    server = _Server(app, tls=tls)
-    with _listening(host, port) as listener:
+    server = Server(app, tls=tls)
+    with listening_socket(host, port) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="holdfast-http", daemon=True)
         thread.start()
         try:
             server.wait_until_started()
-            yield _address(host, listener, tls)
+            yield address(host, listener, tls)
         finally:
             server.stop()
             thread.join(timeout=STOP_TIMEOUT_S + 5)
 
 
-def _address(host: str, listener: socket.socket, tls: Tls | None) -> str:
+def address(host: str, listener: socket.socket, tls: Tls | None) -> str:
+    """The address at which a socket is reached."""
     name = f"[{host}]" if ":" in host else host
     return f"{'https' if tls else 'http'}://{name}:{listener.getsockname()[1]}"
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn, quiet, and with a door that closes before it stops."""
 
     def __init__(self, app: Starlette, *, tls: Tls | None) -> None:
@@ -143,7 +144,13 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
+def listening_socket(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens for the length of a `with` block.
+
+    Raises:
+        SystemFault: the port is taken, or the address is not one of this machine.
+        UsageError: the port is no port.
+    """
     if not 0 <= port <= 65_535:
         raise UsageError(f"expected a port from 0 to 65535, got {port}")
     try:

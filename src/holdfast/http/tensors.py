@@ -7,10 +7,8 @@ as it is written in JSON. Protocol: https://github.com/kserve/open-inference-pro
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
-from itertools import chain, islice
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -18,7 +16,8 @@ import numpy as np
 
 from holdfast.data import Feature, Matrix, Schema
 from holdfast.errors import DataError, InputError
-from holdfast.limits import MAX_NAME_CHARS, MAX_REQUEST_LISTS, MAX_REQUEST_ROWS
+from holdfast.http.json_body import parse_object, shown
+from holdfast.limits import MAX_NAME_CHARS, MAX_REQUEST_ROWS
 from holdfast.serving import Prediction
 
 MATRIX: Final = "features"
@@ -32,7 +31,6 @@ _JSON_TYPES: Final[Mapping[str, tuple[type, ...]]] = MappingProxyType(
     {"BOOL": (bool,), "BYTES": (str,), "FP16": (int, float), "FP32": (int, float), "FP64": (int, float)}
     | dict.fromkeys(_INTEGER_RANGES, (int,))
 )
-_TEXT_OR_OPENING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]', re.DOTALL)
 
 
 class InferRequest:
@@ -40,16 +38,13 @@ class InferRequest:
 
     Args:
         body: the JSON.
-        schema: of the rows that it should hold.
     """
 
-    def __init__(self, body: bytes, schema: Schema) -> None:
+    def __init__(self, body: bytes) -> None:
         self._body = body
-        self._schema = schema
         self._parsed: Mapping[str, Any] | None = None
 
-    @property
-    def rows(self) -> Matrix:
+    def rows(self, schema: Schema) -> Matrix:
         """(rows, features) in the schema's units; ranges and relations are not checked yet.
 
         Raises:
@@ -57,14 +52,14 @@ class InferRequest:
         """
         _ = self.id, self.outputs
         tensors = _by_name(self._document.get("inputs"))
-        if MATRIX in tensors and MATRIX not in self._schema.names:
-            return _matrix(tensors, self._schema)
-        names = self._schema.names
+        if MATRIX in tensors and MATRIX not in schema.names:
+            return _matrix(tensors, schema)
+        names = schema.names
         if unknown := [name for name in tensors if name not in names]:
-            raise DataError(f"expected the model's features as inputs, got {_shown(unknown[0])} too")
+            raise DataError(f"expected the model's features as inputs, got {shown(unknown[0])} too")
         if absent := [name for name in names if name not in tensors]:
-            raise DataError(f"expected an input for every feature, {_shown(absent[0])} is not there")
-        columns = [_column(tensors[feature.name], feature) for feature in self._schema.features]
+            raise DataError(f"expected an input for every feature, {shown(absent[0])} is not there")
+        columns = [_column(tensors[feature.name], feature) for feature in schema.features]
         if len({len(column) for column in columns}) != 1:
             raise DataError("expected inputs of one length, got several")
         return np.column_stack(columns)
@@ -78,9 +73,9 @@ class InferRequest:
         """
         value = self._document.get("id")
         if value is not None and not (isinstance(value, str) and len(value) <= MAX_NAME_CHARS):
-            raise InputError(f"expected an id of at most {MAX_NAME_CHARS} characters, got {_shown(value)}")
+            raise InputError(f"expected an id of at most {MAX_NAME_CHARS} characters, got {shown(value)}")
         if value is not None and not _is_unicode(value):
-            raise InputError(f"expected an id in Unicode, got half of a character in {_shown(value)}")
+            raise InputError(f"expected an id in Unicode, got half of a character in {shown(value)}")
         return value
 
     @property
@@ -92,13 +87,13 @@ class InferRequest:
         """
         names = tuple(_by_name(self._document.get("outputs", [])))
         if unknown := [name for name in names if name not in OUTPUTS]:
-            raise InputError(f"expected outputs among {', '.join(OUTPUTS)}, got {_shown(unknown[0])}")
+            raise InputError(f"expected outputs among {', '.join(OUTPUTS)}, got {shown(unknown[0])}")
         return names or OUTPUTS
 
     @property
     def _document(self) -> Mapping[str, Any]:
         if self._parsed is None:
-            self._parsed = _parse(self._body)
+            self._parsed = parse_object(self._body)
         return self._parsed
 
 
@@ -130,14 +125,14 @@ def prediction_tensors(prediction: Prediction, names: tuple[str, ...]) -> list[d
 def _by_name(tensors: object) -> dict[str, dict[str, Any]]:
     """Tensors by name; of their other fields nothing is known yet."""
     if not isinstance(tensors, list):
-        raise InputError(f"expected a list of tensors, got {_shown(tensors)}")
+        raise InputError(f"expected a list of tensors, got {shown(tensors)}")
     found: dict[str, dict[str, Any]] = {}
     for tensor in tensors:
         name = tensor.get("name") if isinstance(tensor, dict) else None
         if not isinstance(name, str):
-            raise InputError(f"expected a tensor with a name, got {_shown(tensor)}")
+            raise InputError(f"expected a tensor with a name, got {shown(tensor)}")
         if name in found:
-            raise InputError(f"expected each tensor once, got {_shown(name)} twice")
+            raise InputError(f"expected each tensor once, got {shown(name)} twice")
         found[name] = tensor
     return found
 
@@ -148,18 +143,18 @@ def _matrix(tensors: dict[str, dict[str, Any]], schema: Schema) -> Matrix:
     tensor, width = tensors[MATRIX], len(schema.features)
     datatype, shape, values = _checked(tensor)
     if datatype != "FP64" or len(shape) != 2 or shape[1] != width:
-        raise DataError(f"expected {MATRIX!r} as FP64 of shape [rows, {width}], got {datatype} of {_shown(shape)}")
+        raise DataError(f"expected {MATRIX!r} as FP64 of shape [rows, {width}], got {datatype} of {shown(shape)}")
     return _numbers(MATRIX, values).reshape(-1, width)
 
 
 def _column(tensor: dict[str, Any], feature: Feature) -> Matrix:
     datatype, shape, values = _checked(tensor)
     if len(shape) == 2 and shape[1] != 1:
-        raise DataError(f"expected {_shown(feature.name)} of shape [rows], got {_shown(shape)}")
+        raise DataError(f"expected {shown(feature.name)} of shape [rows], got {shown(shape)}")
     if feature.kind == "category":
         return _codes(feature, values)
     if datatype == "BYTES":
-        raise DataError(f"expected numbers for {_shown(feature.name)}, got BYTES")
+        raise DataError(f"expected numbers for {shown(feature.name)}, got BYTES")
     return _numbers(feature.name, values)
 
 
@@ -167,22 +162,20 @@ def _checked(tensor: dict[str, Any]) -> tuple[str, list[int], list[Any]]:
     """Datatype, shape and flat data of a tensor, of which each value is of the datatype or null."""
     name, datatype, shape, data = (tensor.get(field) for field in ("name", "datatype", "shape", "data"))
     if not isinstance(datatype, str) or datatype not in _JSON_TYPES:
-        raise DataError(f"expected {_shown(name)} of a type among {', '.join(_JSON_TYPES)}, got {_shown(datatype)}")
+        raise DataError(f"expected {shown(name)} of a type among {', '.join(_JSON_TYPES)}, got {shown(datatype)}")
     if not isinstance(shape, list) or len(shape) not in (1, 2) or not all(type(n) is int and n >= 0 for n in shape):
-        raise DataError(f"expected {_shown(name)} with a shape of one or two numbers, got {_shown(shape)}")
+        raise DataError(f"expected {shown(name)} with a shape of one or two numbers, got {shown(shape)}")
     if shape[0] > MAX_REQUEST_ROWS:
-        raise DataError(f"expected at most {MAX_REQUEST_ROWS} rows in one request, got {_shown(shape[0])}")
+        raise DataError(f"expected at most {MAX_REQUEST_ROWS} rows in one request, got {shown(shape[0])}")
     if not isinstance(data, list):
-        raise DataError(f"expected {_shown(name)} with its data as a list, got {_shown(data)}")
+        raise DataError(f"expected {shown(name)} with its data as a list, got {shown(data)}")
     values = _flat(data, shape)
     if len(values) != np.prod(shape, dtype=object):
-        raise DataError(
-            f"expected as many values in {_shown(name)} as its shape {_shown(shape)} has, got {len(values)}"
-        )
+        raise DataError(f"expected as many values in {shown(name)} as its shape {shown(shape)} has, got {len(values)}")
     types = _JSON_TYPES[datatype]
     wrong = next((value for value in values if value is not None and type(value) not in types), None)
     if wrong is not None:
-        raise DataError(f"expected values of type {datatype} in {_shown(name)}, got {_shown(wrong)}")
+        raise DataError(f"expected values of type {datatype} in {shown(name)}, got {shown(wrong)}")
     if datatype in _INTEGER_RANGES:
         _check_integers(name, datatype, values)
     return datatype, shape, values
@@ -199,14 +192,14 @@ def _check_integers(name: object, datatype: str, values: list[Any]) -> None:
     low, high = _INTEGER_RANGES[datatype]
     wrong = next((value for value in values if value is not None and not low <= value <= high), None)
     if wrong is not None:
-        raise DataError(f"expected {datatype} in {_shown(name)}, got a number outside its range")
+        raise DataError(f"expected {datatype} in {shown(name)}, got a number outside its range")
 
 
 def _numbers(name: str, values: list[Any]) -> Matrix:
     try:
         return np.array(values, dtype=np.float64)  # None becomes NaN, which is what a missing value is
     except OverflowError:
-        raise DataError(f"expected numbers in {_shown(name)}, got one too large to be one") from None
+        raise DataError(f"expected numbers in {shown(name)}, got one too large to be one") from None
 
 
 def _codes(feature: Feature, values: list[Any]) -> Matrix:
@@ -215,33 +208,8 @@ def _codes(feature: Feature, values: list[Any]) -> Matrix:
     texts = [None if value is None else str(value) for value in values]
     unknown = next((text for text in texts if text not in positions), None)
     if unknown is not None:
-        raise DataError(f"expected a category of {_shown(feature.name)}, got {_shown(unknown)}")
+        raise DataError(f"expected a category of {shown(feature.name)}, got {shown(unknown)}")
     return np.array([positions[text] for text in texts], dtype=np.float64)
-
-
-def _parse(body: bytes) -> Mapping[str, Any]:
-    _check_lists(body)
-    try:
-        document = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except RecursionError:
-        raise InputError("expected an inference request, got JSON nested too deeply to be one") from None
-    except ValueError as error:
-        raise InputError(f"expected an inference request in JSON, got: {_shown(str(error))}") from None
-    if not isinstance(document, dict):
-        raise InputError(f"expected an inference request as a JSON object, got {_shown(document)}")
-    return document
-
-
-def _check_lists(body: bytes) -> None:
-    """Refuse JSON of very many lists before they are made: each takes many times the bytes that it has in the body."""
-    if body.count(b"[") + body.count(b"{") <= MAX_REQUEST_LISTS:
-        return
-    openings = (found for found in _TEXT_OR_OPENING.finditer(body) if found.end() - found.start() == 1)
-    if next(islice(openings, MAX_REQUEST_LISTS, None), None) is not None:
-        raise InputError(
-            f"expected at most {MAX_REQUEST_LISTS} lists and objects in one request, got more",
-            hint="send the data of a tensor as one flat list",
-        )
 
 
 def _is_unicode(text: str) -> bool:
@@ -250,24 +218,3 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError("a JSON object with a name twice")
-    return document
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name}, which is not JSON")
-
-
-def _shown(value: object) -> str:
-    """A value from outside, cut short enough for an error sentence."""
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 128:
-        return "a huge number"
-    if isinstance(value, dict | list) and len(value) > 4:
-        return f"a {'list' if isinstance(value, list) else 'object'} of {len(value)}"
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -9,7 +9,7 @@
 `run` is in `holdfast.pipeline.runner`: it brings every room along, which reading a project does not need.
 """
 
-from holdfast.pipeline.config import FILE_NAME, Config, read_config
+from holdfast.pipeline.config import FILE_NAME, Config, ModelConfig, read_config, read_model_config
 from holdfast.pipeline.demo import write_demo
 from holdfast.pipeline.init import write_project
 from holdfast.pipeline.project import Project
@@ -18,10 +18,12 @@ from holdfast.pipeline.reporter import Reporter, SilentReporter
 __all__ = [
     "FILE_NAME",
     "Config",
+    "ModelConfig",
     "Project",
     "Reporter",
     "SilentReporter",
     "read_config",
+    "read_model_config",
     "write_demo",
     "write_project",
 ]

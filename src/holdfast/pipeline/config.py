@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -100,16 +100,11 @@ class ServeSection(_Section):
     unusual_use: Literal["alert", "block"] = "block"
 
 
-class Config(_Section):
-    """A whole holdfast.toml."""
+class ModelConfig(_Section):
+    """A holdfast.toml without `[data]`: about a model that was made elsewhere, and is sealed and served."""
 
     format: Literal[1]
     name: Name
-    data: DataSection
-    train: TrainSection = TrainSection()
-    privacy: PrivacySection = PrivacySection()
-    attack: AttackSection = AttackSection()
-    harden: HardenSection = HardenSection()
     seal: SealSection = SealSection()
     serve: ServeSection = ServeSection()
     policy: dict[str, Any] = {}
@@ -119,6 +114,21 @@ class Config(_Section):
     def _policy_has_known_names(cls, table: dict[str, Any]) -> dict[str, Any]:
         Policy.from_table(table)
         return table
+
+    @property
+    def demands(self) -> Policy:
+        """The policy of `[policy]`."""
+        return Policy.from_table(self.policy)
+
+
+class Config(ModelConfig):
+    """A whole holdfast.toml."""
+
+    data: DataSection
+    train: TrainSection = TrainSection()
+    privacy: PrivacySection = PrivacySection()
+    attack: AttackSection = AttackSection()
+    harden: HardenSection = HardenSection()
 
     @property
     def schema(self) -> Schema:  # type: ignore[override]  # pydantic v1's deprecated name for json_schema
@@ -137,11 +147,6 @@ class Config(_Section):
             }
         )
 
-    @property
-    def demands(self) -> Policy:
-        """The policy of `[policy]`."""
-        return Policy.from_table(self.policy)
-
 
 def read_config(path: Path) -> Config:
     """Read and check a holdfast.toml.
@@ -149,28 +154,58 @@ def read_config(path: Path) -> Config:
     Raises:
         ConfigError: the file is absent, not TOML, or says something that cannot be; the sentence names the place.
     """
+    config = parse_config(_read_table(path), path=path)
+    if "private-inference" in config.demands.require:
+        raise ConfigError(
+            f"{path}: [policy] requires private-inference, which a run measures after it has sealed the model",
+            hint="it can be required where the model is served, if holdfast plan --seal has sealed it",
+        )
+    return config
+
+
+def read_model_config(path: Path) -> ModelConfig:
+    """Read and check a holdfast.toml that need not have `[data]`: a `Config` where it has.
+
+    Raises:
+        ConfigError: as `read_config`.
+    """
+    table = _read_table(path)
+    return parse_config(table, path=path) if "data" in table else _parsed(ModelConfig, table, path=path)
+
+
+def _read_table(path: Path) -> dict[str, Any]:
     try:
         data = read_bytes(path, max_bytes=limits.MAX_CONFIG_BYTES, what="a holdfast.toml")
     except InputError as error:
         raise ConfigError(str(error), hint="write one with: holdfast init FILE.csv --target COLUMN") from None
     try:
-        table = tomllib.loads(data.decode("utf-8"))
+        return tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 at byte {error.start}") from None
     except ValueError as error:  # a TOMLDecodeError, or of a number with thousands of digits
         raise ConfigError(f"{path} is not TOML: {error}") from None
     except RecursionError:
         raise ConfigError(f"{path} is not TOML that can be read: its values are nested too deeply") from None
-    return parse_config(table, path=path)
 
 
 def parse_config(table: Mapping[str, Any], *, path: Path) -> Config:
     """Check a table read from `path`; see `read_config`."""
-    _check_values(table, path=path)
+    config = _parsed(Config, table, path=path)
     try:
-        config = Config.model_validate(dict(table))
         config.schema  # noqa: B018 - a schema that makes no sense is found here and not half way through a run
         _check_policy_can_be_met(config)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}", hint=error.hint) from None
+    return config
+
+
+_ConfigT = TypeVar("_ConfigT", bound=ModelConfig)
+
+
+def _parsed(kind: type[_ConfigT], table: Mapping[str, Any], *, path: Path) -> _ConfigT:
+    _check_values(table, path=path)
+    try:
+        return kind.model_validate(dict(table))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -179,7 +214,6 @@ def parse_config(table: Mapping[str, Any], *, path: Path) -> Config:
         raise ConfigError(f"{path}: {place}: {reason}{got}") from None
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}", hint=error.hint) from None
-    return config
 
 
 def _check_policy_can_be_met(config: Config) -> None:

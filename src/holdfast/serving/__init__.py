@@ -9,17 +9,27 @@ watch       who asks as nobody with real rows would
 trial       how well the watch does on this model
 reactions   what is done about it
 refusals    strangers at the door
-keyring     clients' public keys for private inference
+recorder    every request's entry in the log
+key_files   clients' keys for private inference, on the disk
+keyring     the same, checked, some in memory
 contents    what a bundle holds for the service
+private_plan  the private plan in it, beside a model or as the model
+description what a client may know of it
+private_desk  what it takes to answer encrypted rows
+private_tally how many of them a client has asked
 answers     what it answers with
 service     the steps that every request takes
 """
 
-from holdfast.serving.access import Access, Client, Restriction
+from holdfast.serving.access import Access
 from holdfast.serving.answers import EncryptedAnswer, Prediction
-from holdfast.serving.audit import AuditEntry, AuditHead, AuditLog, read_audit, verify_audit
-from holdfast.serving.contents import plan_files, read_watch_profile, watch_files
+from holdfast.serving.audit import AuditLog
+from holdfast.serving.audit_chain import AuditEntry, AuditHead
+from holdfast.serving.audit_check import read_audit, verify_audit
+from holdfast.serving.clients import Client, Restriction
+from holdfast.serving.contents import read_watch_profile, watch_files
 from holdfast.serving.keyring import UnknownKeyError
+from holdfast.serving.private_plan import plan_evidence, plan_files
 from holdfast.serving.profile import WatchProfile, calibrate
 from holdfast.serving.reactions import Reaction, Reactions, RecordedAlert
 from holdfast.serving.service import Service
@@ -47,6 +57,7 @@ __all__ = [
     "WatchProfile",
     "WatchTrial",
     "calibrate",
+    "plan_evidence",
     "plan_files",
     "read_audit",
     "read_watch_profile",

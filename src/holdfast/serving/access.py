@@ -19,39 +19,19 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError as ConstraintError
 
 from holdfast import limits
-from holdfast.errors import AccessError, BudgetError, CredentialError, UsageError
+from holdfast.errors import BudgetError, CredentialError, UsageError
+from holdfast.serving.clients import CLIENTS, Client, Restriction, check_not_blocked, client_of
 from holdfast.serving.store import Store, budgets, clients
-
-Restriction = Literal["throttle", "block"]
 
 _TOKEN_BYTES: Final = 32
 _TOKEN_PREFIX: Final = "hf_"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Client:
-    """One who may ask. Times are seconds since 1970, budgets are rows."""
-
-    name: str
-    created: float
-    expires: float | None
-    revoked: float | None
-    restriction: Restriction | None
-    query_budget: int
-    spent: int
-
-    @property
-    def remaining(self) -> int:
-        """The rows that the client may still ask."""
-        return self.query_budget - self.spent
 
 
 class Access:
@@ -121,7 +101,7 @@ class Access:
     def clients(self) -> tuple[Client, ...]:
         """Every client ever admitted, by name."""
         with self._store.read() as connection:
-            return tuple(_client(row) for row in connection.execute(_CLIENTS.order_by(clients.c.name)))
+            return tuple(client_of(row) for row in connection.execute(CLIENTS.order_by(clients.c.name)))
 
     def authenticate(self, token: str) -> Client:
         """The client that a token belongs to.
@@ -132,10 +112,10 @@ class Access:
         """
         digest = _digest(token[: limits.MAX_TOKEN_CHARS + 1])
         with self._store.read() as connection:
-            row = connection.execute(_CLIENTS.where(clients.c.token_sha256 == digest)).one_or_none()
+            row = connection.execute(CLIENTS.where(clients.c.token_sha256 == digest)).one_or_none()
         if row is None or not hmac.compare_digest(row.token_sha256, digest):
             raise CredentialError("expected the token of a client, got one that belongs to none", hint=_ASK)
-        client = _client(row)
+        client = client_of(row)
         self._check_valid(client)
         return client
 
@@ -157,7 +137,7 @@ class Access:
             BudgetError: its budget is spent.
             AccessError: it is blocked.
         """
-        _check_not_blocked(client)
+        check_not_blocked(client)
         if client.remaining <= 0:
             raise BudgetError(f"rows were asked, 0 are left in the budget of {client.name!r}", hint=_ASK)
 
@@ -185,12 +165,12 @@ class Access:
 
     def _standing(self, connection: Connection, client: Client) -> Client:
         """The client as this transaction sees it; locked until its end, on a database that locks rows."""
-        row = connection.execute(_CLIENTS.where(clients.c.name == client.name).with_for_update()).one_or_none()
+        row = connection.execute(CLIENTS.where(clients.c.name == client.name).with_for_update()).one_or_none()
         if row is None:
             raise CredentialError(f"there is no client {client.name!r} any more", hint=_ASK)
-        current = _client(row)
+        current = client_of(row)
         self._check_valid(current)
-        _check_not_blocked(current)
+        check_not_blocked(current)
         return current
 
     def _check_valid(self, client: Client) -> None:
@@ -215,27 +195,6 @@ class Access:
 
 
 _ASK: Final = "ask whoever runs the service"
-_CLIENTS: Final = select(clients, budgets.c.granted, budgets.c.spent).join(budgets)
-
-
-def _client(row: Any) -> Client:
-    return Client(
-        name=row.name,
-        created=row.created,
-        expires=row.expires,
-        revoked=row.revoked,
-        restriction=row.restriction,
-        query_budget=row.granted,
-        spent=row.spent,
-    )
-
-
-def _check_not_blocked(client: Client) -> None:
-    if client.restriction == "block":
-        raise AccessError(
-            f"{client.name!r} is blocked: its queries look like the copying or probing of a model",
-            hint="whoever runs the service can look at the alert and lift the block",
-        )
 
 
 def _check_budget(rows: int) -> None:

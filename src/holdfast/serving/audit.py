@@ -10,7 +10,7 @@ time are written together. Inputs, answers and tokens are never in the log.
 or replaced by an older copy of itself. What an attacker can still do unnoticed:
 
     with the database                 cut off entries after the anchor's: there are none, unless the service was killed
-                                      between the two writes or another process wrote its anchor a moment too late
+                                      between the two writes, or processes on several machines have anchors of their own
     with the database and the anchor  put both back to a state that they once had together
     with the signing key as well      write any history
 
@@ -20,7 +20,6 @@ A log that never existed cannot be missed: deleting the database and the anchor 
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import deque
 from dataclasses import asdict, dataclass
@@ -28,46 +27,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError as ConstraintError
 
 from holdfast import limits
-from holdfast.custody import SigningKey, VerifyKey
-from holdfast.errors import IntegrityError, SystemFault
-from holdfast.evidence import canonical_json
+from holdfast.custody import SigningKey
+from holdfast.errors import SystemFault
 from holdfast.serving.anchor import Anchor
+from holdfast.serving.audit_chain import FORMAT, AuditEntry, AuditHead, chain_hash, check_anchor, last_link
 from holdfast.serving.store import Store, audit
 
-FORMAT: Final = "holdfast-audit-1"
-
-_GENESIS: Final = hashlib.sha256(FORMAT.encode()).digest()
 _ATTEMPTS: Final = 50
 
 
-@dataclass(frozen=True, kw_only=True)
-class AuditEntry:
-    """One entry. `client` is "" where nobody was recognised, `outcome` is "ok" or the name of an error."""
-
-    number: int
-    time: str
-    client: str
-    action: str
-    model: str
-    rows: int
-    outcome: str
-    latency_us: int
-
-
-@dataclass(frozen=True)
-class AuditHead:
-    """The end of a log: the number and hash of its newest entry. 0 entries have the hash that all logs start from."""
-
-    number: int
-    hash: str
-
-
 class AuditLog:
-    """Appends to the log of a store. Threads may share it; processes may each have one on the same store.
+    """Appends to the log of a store. Threads may share it; processes may each have one on the same store and anchor.
 
     Args:
         store: where the entries are kept.
@@ -84,8 +58,8 @@ class AuditLog:
         self._key = key
         self._anchor = Anchor(Path(anchor))
         with self._store.read() as connection:
-            _check_anchor(connection, self._anchor, signer=key.public)
-            self._head = _last(connection)
+            check_anchor(connection, self._anchor, signer=key.public)
+            self._head = last_link(connection)
         self._appending = threading.Lock()
         self._pending: deque[_Pending] = deque()
 
@@ -127,20 +101,29 @@ class AuditLog:
                 pending.failure, pending.done = failure, True
 
     def _write(self, tellings: list[dict[str, Any]]) -> None:
-        for _ in range(_ATTEMPTS):
-            entries = self._chained(tellings)
-            try:
-                with self._store.write(durable=True) as connection:
-                    connection.execute(insert(audit), entries)
-            except ConstraintError:  # another process took the number: go on from its entry
-                with self._store.read() as connection:
-                    self._head = _last(connection)
-                continue
-            last = entries[-1]
-            self._head = last["number"], last["hash"]
-            self._anchor.write(*self._head, last["signature"])
-            return
+        """Write entries and anchor with no other process between them."""
+        with self._anchor.alone():
+            anchored = self._anchor.read()
+            if anchored is not None and anchored[:2] != self._head:
+                self._catch_up()
+            for _ in range(_ATTEMPTS):
+                entries = self._chained(tellings)
+                try:
+                    with self._store.write(durable=True) as connection:
+                        connection.execute(insert(audit), entries)
+                except ConstraintError:  # a process with an anchor of its own took the number: go on from its entry
+                    self._catch_up()
+                    continue
+                last = entries[-1]
+                self._head = last["number"], last["hash"]
+                self._anchor.write(*self._head, last["signature"])
+                return
         raise SystemFault("the audit log could not be written: too many processes write it at once")
+
+    def _catch_up(self) -> None:
+        """Go on from the entry that another process wrote last."""
+        with self._store.read() as connection:
+            self._head = last_link(connection)
 
     def _chained(self, tellings: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Entries for the database, each with its hash over the one before and its signature."""
@@ -148,7 +131,7 @@ class AuditLog:
         entries = []
         for number, told in enumerate(tellings, start=last + 1):
             entry = AuditEntry(number=number, time=_now(), **told)
-            digest = _hash(digest, entry)
+            digest = chain_hash(digest, entry)
             signature = self._key.sign(digest, purpose=FORMAT)
             entries.append(asdict(entry) | {"hash": digest, "signature": signature})
         return entries
@@ -161,84 +144,6 @@ class _Pending:
     told: dict[str, Any]
     done: bool = False
     failure: SystemFault | None = None
-
-
-def read_audit(store: Store, *, newest: int = 100) -> tuple[AuditEntry, ...]:
-    """The newest entries, oldest first."""
-    with store.read() as connection:
-        rows = connection.execute(select(audit).order_by(audit.c.number.desc()).limit(newest)).all()
-    return tuple(_entry(row) for row in reversed(rows))
-
-
-def verify_audit(store: Store, *, signer: VerifyKey, anchor: str | Path, noted: AuditHead | None = None) -> AuditHead:
-    """Check the whole log against its signatures and its anchor; the module's docstring says what that shows.
-
-    Args:
-        store: where the entries are kept.
-        signer: the public half of the key that signs them.
-        anchor: the path of the anchor file.
-        noted: a head that was noted elsewhere, which the log must contain.
-
-    Raises:
-        IntegrityError: naming the first entry that is wrong.
-    """
-    with store.read() as connection:
-        _check_anchor(connection, Anchor(Path(anchor)), signer=signer)
-        number, digest, signature, noted_hash = 0, _GENESIS, b"", _GENESIS.hex()
-        for row in connection.execute(select(audit).order_by(audit.c.number).execution_options(yield_per=1_000)):
-            entry = _entry(row)
-            if entry.number != number + 1:
-                raise IntegrityError(f"the audit log has entry {entry.number} after entry {number}: some were removed")
-            digest = _hash(digest, entry)
-            if digest != row.hash:
-                raise IntegrityError(f"entry {entry.number} of the audit log, or one before it, was changed")
-            number, signature = entry.number, row.signature
-            if noted and number == noted.number:
-                noted_hash = digest.hex()
-    if number:
-        _check_signature(digest, signature, signer=signer, what=f"entry {number} of the audit log")
-    if noted and (number < noted.number or noted_hash != noted.hash):
-        raise IntegrityError(
-            f"the audit log does not contain the entry {noted.number} that was noted: it was rewritten"
-        )
-    return AuditHead(number, digest.hex())
-
-
-def _check_anchor(connection: Connection, anchor: Anchor, *, signer: VerifyKey) -> None:
-    """The anchored entry is in the log, so the log was not cut off before it."""
-    anchored = anchor.read()
-    last, _ = _last(connection)
-    if anchored is None:
-        if last:
-            raise IntegrityError(f"the audit log has {last} entries and no anchor: the anchor was removed")
-        return
-    number, digest, signature = anchored
-    _check_signature(digest, signature, signer=signer, what="the anchor of the audit log")
-    found = connection.scalar(select(audit.c.hash).where(audit.c.number == number))
-    if found is None:
-        raise IntegrityError(f"the audit log ends at entry {last}, its anchor at {number}: entries were removed")
-    if found != digest:
-        raise IntegrityError(f"entry {number} of the audit log is not the one in its anchor: the log was rewritten")
-
-
-def _check_signature(digest: bytes, signature: bytes, *, signer: VerifyKey, what: str) -> None:
-    try:
-        signer.verify(signature, digest, purpose=FORMAT)
-    except IntegrityError:
-        raise IntegrityError(f"{what} is not signed by {signer.id}: it was forged, or signed by another key") from None
-
-
-def _hash(previous: bytes, entry: AuditEntry) -> bytes:
-    return hashlib.sha256(previous + canonical_json(asdict(entry))).digest()
-
-
-def _last(connection: Connection) -> tuple[int, bytes]:
-    row = connection.execute(select(audit.c.number, audit.c.hash).order_by(audit.c.number.desc()).limit(1)).first()
-    return (row.number, row.hash) if row else (0, _GENESIS)
-
-
-def _entry(row: Any) -> AuditEntry:
-    return AuditEntry(**{name: getattr(row, name) for name in AuditEntry.__dataclass_fields__})
 
 
 def _now() -> str:

@@ -12,7 +12,8 @@ from sqlalchemy import func, insert, select
 
 from holdfast.errors import BudgetError
 from holdfast.limits import THROTTLED_ROWS_PER_MINUTE
-from holdfast.serving.access import Access, Client
+from holdfast.serving.access import Access
+from holdfast.serving.clients import Client
 from holdfast.serving.store import Store, alerts
 from holdfast.serving.watch import Alert, AlertKind
 

@@ -19,39 +19,34 @@ whose audit entry cannot be written is not given.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from holdfast.custody import Bundle
 from holdfast.data import Matrix, Schema, check_features
-from holdfast.errors import (
-    AccessError,
-    DataError,
-    HoldfastError,
-    PolicyError,
-    UnsupportedError,
-    WireError,
-)
-from holdfast.evidence import digest_bytes
-from holdfast.limits import MAX_PUBLIC_KEY_BYTES, MAX_REQUEST_ROWS
-from holdfast.policy import Policy, Verdict, judge
-from holdfast.private_inference import Evaluator
-from holdfast.serving.access import Access, Client
+from holdfast.errors import AccessError, DataError, UnsupportedError
+from holdfast.limits import MAX_REQUEST_ROWS
+from holdfast.models import LinearModel, OnnxModel
+from holdfast.policy import Policy
+from holdfast.private_inference import PrivatePlan
+from holdfast.serving.access import Access
+from holdfast.serving.admission import Admission
 from holdfast.serving.answers import EncryptedAnswer, Prediction
 from holdfast.serving.audit import AuditLog
-from holdfast.serving.contents import read_model, read_plan, read_watch_profile, telling_rows
-from holdfast.serving.keyring import KeyRing
+from holdfast.serving.clients import Client
+from holdfast.serving.contents import demand, read_model, read_watch_profile
+from holdfast.serving.description import describe
+from holdfast.serving.private_desk import PrivateDesk
+from holdfast.serving.private_plan import read_plan
 from holdfast.serving.reactions import Reaction, Reactions
-from holdfast.serving.refusals import Refusals
+from holdfast.serving.recorder import Recorder
 from holdfast.serving.store import Store
-from holdfast.serving.watch import Alert, Watch
+from holdfast.serving.watch import Watch
 
 
 class Service:
-    """Serves one bundle. Threads may share it.
+    """Serves one bundle. Threads may share it; processes may each have one on the same store, audit log and keys.
 
     Args:
         bundle: verified, as `verify_bundle` and `open_sealed` return it.
@@ -59,6 +54,7 @@ class Service:
         store: clients, budgets and alerts.
         audit: the log that every request goes to.
         reaction: what a client whom the watch flags is met with; see `Reaction`.
+        keys: the folder of clients' keys for private inference, kept over a restart; without it, a temporary one.
 
     Raises:
         PolicyError: the evidence does not meet the policy.
@@ -67,30 +63,44 @@ class Service:
     """
 
     def __init__(
-        self, bundle: Bundle, *, policy: Policy, store: Store, audit: AuditLog, reaction: Reaction = "block"
+        self,
+        bundle: Bundle,
+        *,
+        policy: Policy,
+        store: Store,
+        audit: AuditLog,
+        reaction: Reaction = "block",
+        keys: Path | None = None,
     ) -> None:
         self.bundle = bundle
-        self.verdict = _demand(policy, bundle)
+        self.verdict = demand(policy, bundle)
         self.model = read_model(bundle)
         self.access = Access(store)
         self.reactions = Reactions(store, reaction=reaction)
-        self._audit = audit
+        self._recorder = Recorder(audit, model=bundle.model_digest)
+        self._admission = Admission(self.access, self.reactions, self._recorder)
         profile, plan = read_watch_profile(bundle), read_plan(bundle, self.model)
         self._watch = Watch(profile, schema=self.schema) if profile else None
-        self._evaluator = Evaluator(plan) if plan else None
-        self._telling_rows = telling_rows(plan) if plan else 0
-        self._keys = KeyRing()
-        self._refusals = Refusals(self._enter_refusals)
+        self._desk = PrivateDesk(plan, keys=keys) if plan else None
 
     @property
     def schema(self) -> Schema:
-        """The schema of the rows that the model takes."""
-        return self.model.schema
+        """The schema of the rows that the model takes in the clear.
+
+        Raises:
+            UnsupportedError: it takes none: it is a private plan alone.
+        """
+        return self._clear().schema
 
     @property
-    def private(self) -> bool:
-        """Whether rows may come encrypted."""
-        return self._evaluator is not None
+    def plan(self) -> PrivatePlan | None:
+        """The private plan, in both halves; without one, rows cannot come encrypted."""
+        return self._desk.evaluator.plan if self._desk else None
+
+    @property
+    def max_query_bytes(self) -> int:
+        """Bytes of the largest private query; none where the model cannot be asked privately."""
+        return self._desk.max_query_bytes if self._desk else 0
 
     @property
     def watched(self) -> bool:
@@ -107,7 +117,7 @@ class Service:
         try:
             return self.access.authenticate(token)
         except AccessError:
-            self._refusals.add()
+            self._recorder.stranger()
             raise
 
     def refused(self, client: Client, action: str, *, outcome: str) -> None:
@@ -118,23 +128,18 @@ class Service:
             action: what it wanted.
             outcome: the name of an error, or a status.
         """
-        self._enter(client.name, action, rows=0, outcome=outcome, started=time.perf_counter())
+        self._recorder.enter(client.name, action, rows=0, outcome=outcome)
 
     def close(self) -> None:
         """Write into the audit log what was still to be written; to be called before the log is closed."""
-        self._refusals.close()
+        self._recorder.close()
+        if self._desk:
+            self._desk.close()
 
     def describe(self, client: Client) -> dict[str, Any]:
-        """What a client may know of the model: name, version, digest, schema, limits, and what privacy is on offer."""
-        with self._recorded(client, "describe"):
-            return {
-                "name": self.bundle.name,
-                "version": self.bundle.version,
-                "digest": self.bundle.model_digest,
-                "schema": self.schema.to_json(),
-                "max_rows": MAX_REQUEST_ROWS,
-                "private": self.private,
-            }
+        """What a client may know of the model; see `description`."""
+        with self._recorder.recorded(client.name, "describe"):
+            return describe(self.bundle, self.model, self.plan)
 
     def infer(self, client: Client, rows: Callable[[], Matrix]) -> Prediction:
         """Answer rows in the clear.
@@ -148,16 +153,17 @@ class Service:
             DataError: no rows, too many, or one that is not what the schema says.
             BudgetError: the budget does not suffice, or the client is throttled.
             AccessError: the client is blocked.
+            UnsupportedError: the model is a private plan alone.
         """
-        with self._recorded(client, "infer") as record:
-            X = rows()
+        with self._recorder.recorded(client.name, "infer") as record:
+            model, X = self._clear(), rows()
             record.rows = len(X)
             self._check(X)
-            admitted = self._admit(client, rows=len(X))
-            self._react(admitted, self._watch.observe(client.name, X) if self._watch else None, rows=len(X))
-            P = self.model.predict_proba(X)
-            self._confirm(admitted, rows=len(X))
-        return Prediction(probabilities=P, labels=tuple(self.schema.classes[c] for c in P.argmax(axis=1)))
+            admitted = self._admission.admit(client, rows=len(X))
+            self._admission.react(admitted, self._watch.observe(client.name, X) if self._watch else None, rows=len(X))
+            P = model.predict_proba(X)
+            self._admission.confirm(admitted, rows=len(X))
+        return Prediction(probabilities=P, labels=tuple(model.schema.classes[c] for c in P.argmax(axis=1)))
 
     def private_plan(self, client: Client) -> dict[str, Any]:
         """The public half of the private plan, as JSON.
@@ -165,23 +171,33 @@ class Service:
         Raises:
             UnsupportedError: the model has no private plan.
         """
-        with self._recorded(client, "private plan"):
-            return self._private().plan.public.to_json()
+        with self._recorder.recorded(client.name, "private plan"):
+            return self._private().evaluator.plan.public.to_json()
 
-    def upload_key(self, client: Client, data: bytes, *, digest: str) -> None:
-        """Keep a client's public key, of which a request says the digest.
+    def begin_keys(self, client: Client, manifest: bytes, *, digest: str) -> tuple[int, ...]:
+        """Take the manifest of a client's keys, of which a request says the digest; returns the parts still to come.
 
         Raises:
             UnsupportedError: the model has no private plan.
-            WireError: not a public key, or not of this digest.
+            WireError: not a manifest of keys for this plan, or not of this digest.
         """
-        with self._recorded(client, "upload key"):
-            evaluator = self._private()
-            if len(data) > MAX_PUBLIC_KEY_BYTES:
-                raise WireError(f"expected a public key of at most {MAX_PUBLIC_KEY_BYTES} bytes, got {len(data)}")
-            if digest_bytes(data) != digest:
-                raise WireError(f"expected a public key with the digest {digest[:71]!r}, got one with another")
-            self._keys.add(client.name, evaluator.load_key(data))
+        with self._recorder.recorded(client.name, "begin keys"):
+            return self._private().keys.begin(client.name, digest, manifest)
+
+    def missing_keys(self, client: Client, *, digest: str) -> tuple[int, ...]:
+        """The parts of a client's keys that are still to come; UnknownKeyError where their manifest is not here."""
+        with self._recorder.recorded(client.name, "missing keys"):
+            return self._private().keys.missing(client.name, digest)
+
+    def upload_key(self, client: Client, part: bytes, *, digest: str, index: int) -> None:
+        """Take one part of a client's keys.
+
+        Raises:
+            UnknownKeyError: the manifest is not here.
+            WireError: not the part that the manifest names.
+        """
+        with self._recorder.recorded(client.name, "upload key"):
+            self._private().keys.put(client.name, digest, index=index, part=part)
 
     def private_infer(self, client: Client, query: bytes) -> EncryptedAnswer:
         """Answer encrypted rows; neither they nor the scores are seen here.
@@ -189,21 +205,19 @@ class Service:
         Raises:
             UnsupportedError: the model has no private plan.
             WireError: the query is malformed, damaged, or of another plan or key.
-            UnknownKeyError: the key that it names is not here.
+            UnknownKeyError: the keys that it names are not here, or not all of them.
             BudgetError: the budget does not suffice, or the client is throttled.
             AccessError: the client is blocked.
         """
-        with self._recorded(client, "private infer") as record:
-            evaluator = self._private()
-            header = evaluator.read_header(query)
-            key = self._keys.get(client.name, header.key_digest)
-            record.rows = header.n_rows
-            admitted = self._admit(client, rows=header.n_rows)
-            if self._watch:
-                alert = self._watch.observe_private(client.name, rows=header.n_rows, enough=self._telling_rows)
-                self._react(admitted, alert, rows=header.n_rows)
-            answer = EncryptedAnswer(rows=header.n_rows, data=evaluator.answer(query, key=key))
-            self._confirm(admitted, rows=header.n_rows)
+        with self._recorder.recorded(client.name, "private infer") as record:
+            desk = self._private()
+            header = desk.evaluator.read_header(query)
+            keys = desk.keys.get(client.name, header.key_digest)
+            rows = record.rows = header.n_rows
+            admitted = self._admission.admit(client, rows=rows)
+            self._admission.react(admitted, desk.tally.observe(client.name, rows=rows), rows=rows)
+            answer = EncryptedAnswer(rows=rows, data=desk.evaluator.answer(query, keys=keys))
+            self._admission.confirm(admitted, rows=rows)
             return answer
 
     def _check(self, X: Matrix) -> None:
@@ -213,75 +227,18 @@ class Service:
             raise DataError(f"expected rows of {len(self.schema.features)} features, got an array of shape {X.shape}")
         check_features(X, self.schema)
 
-    def _admit(self, client: Client, *, rows: int) -> Client:
-        """Charge a client as it stands now, and return it so."""
-        admitted = self.access.current(client)
-        self.reactions.pace(admitted, rows=rows)
-        self.access.charge(admitted, rows=rows)
-        return admitted
+    def _clear(self) -> LinearModel | OnnxModel:
+        if self.model is None:
+            raise UnsupportedError(
+                f"the model {self.bundle.name!r} is asked under encryption alone: nobody has it here in the clear",
+                hint="ask with private=True, or holdfast ask --private",
+            )
+        return self.model
 
-    def _react(self, admitted: Client, alert: Alert | None, *, rows: int) -> None:
-        if alert:
-            self._enter(admitted.name, "alert", rows=rows, outcome=alert.kind, started=time.perf_counter())
-            self.reactions.react(alert)
-            self._confirm(admitted, rows=rows)
-
-    def _confirm(self, admitted: Client, *, rows: int) -> None:
-        """Refuse a client that was restricted or revoked since it was admitted."""
-        current = self.access.current(admitted)
-        if current.restriction != admitted.restriction:
-            self.reactions.pace(current, rows=rows)
-
-    def _private(self) -> Evaluator:
-        if self._evaluator is None:
+    def _private(self) -> PrivateDesk:
+        if self._desk is None:
             raise UnsupportedError(
                 f"the model {self.bundle.name!r} cannot be asked privately: it has no private plan",
-                hint="linear models can have one; ask in the clear, or seal the model with a plan",
+                hint="ask in the clear, or have the model sealed with a plan; holdfast plan says if it can have one",
             )
-        return self._evaluator
-
-    @contextmanager
-    def _recorded(self, client: Client, action: str) -> Iterator[_Record]:
-        """Write what came of a request into the audit log, whatever it was."""
-        started, record, outcome = time.perf_counter(), _Record(), "fault"
-        try:
-            yield record
-            outcome = "ok"
-        except HoldfastError as error:
-            outcome = type(error).__name__
-            raise
-        finally:
-            self._enter(client.name, action, rows=record.rows, outcome=outcome, started=started)
-
-    def _enter_refusals(self, count: int) -> None:
-        self._append("", "authenticate", rows=count, outcome=AccessError.__name__, started=time.perf_counter())
-
-    def _enter(self, client: str, action: str, *, rows: int, outcome: str, started: float) -> None:
-        self._refusals.flush()
-        self._append(client, action, rows=rows, outcome=outcome, started=started)
-
-    def _append(self, client: str, action: str, *, rows: int, outcome: str, started: float) -> None:
-        latency_us = round((time.perf_counter() - started) * 1e6)
-        digest = self.bundle.model_digest
-        self._audit.append(
-            client=client, action=action, model=digest, rows=rows, outcome=outcome, latency_us=latency_us
-        )
-
-
-@dataclass
-class _Record:
-    """What a request turns out to be while it is carried out."""
-
-    rows: int = 0
-
-
-def _demand(policy: Policy, bundle: Bundle) -> Verdict:
-    verdict = judge(policy, bundle.evidence(), model_digest=bundle.model_digest)
-    unmet = [finding for finding in verdict.findings if finding.outcome != "met"]
-    if unmet:
-        reasons = "; ".join(finding.reason for finding in unmet)
-        raise PolicyError(
-            f"{bundle.name} {bundle.version} is not served, because {reasons}",
-            hint="measure what is missing, harden the model, or change the policy",
-        )
-    return verdict
+        return self._desk

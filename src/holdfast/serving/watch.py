@@ -11,9 +11,9 @@ that behaves for a thousand rows first is caught only a few rows later (Shin, Ra
 The idea to look at distances among a client's own queries is that of PRADA (Juuti et al. 2019); its test of normality
 is not used, because honest traffic fails it.
 
-What the watch cannot see: rows that come encrypted, which it only counts; an attacker who has real rows and asks only
-those; several clients in league, each below its threshold. A person who tries variations of one case looks like a
-prober. Budgets bound what the watch misses.
+What the watch cannot see: rows that come encrypted, which are only counted (`private_tally`); an attacker who has real
+rows and asks only those; several clients in league, each below its threshold. A person who tries variations of one
+case looks like a prober. Budgets bound what the watch misses.
 """
 
 from __future__ import annotations
@@ -78,7 +78,6 @@ class _Traffic:
         self.rows = np.empty((0, width))
         self.far, self.near = _Bet(), _Bet()
         self.unusual: Counter[str] = Counter()
-        self.private_rows = 0
 
 
 class Watch:
@@ -126,28 +125,6 @@ class Watch:
                     del self._traffic[client]
                     return self._explain(client, traffic)
         return None
-
-    def observe_private(self, client: str, *, rows: int, enough: int) -> Alert | None:
-        """Count rows that came encrypted; all that can be told of them is when they are many.
-
-        Args:
-            client: who asks.
-            rows: how many.
-            enough: how many rows could tell the model's weights; see `telling_rows`.
-
-        Returns:
-            Once, when the client has had enough.
-        """
-        with self._watching:
-            traffic = self._of(client)
-            before, traffic.private_rows = traffic.private_rows, traffic.private_rows + rows
-        if not before < enough <= before + rows:
-            return None
-        reason = (
-            f"{before + rows} encrypted rows were asked; the exact scores of {enough} can carry all weights of this "
-            "model, and encrypted rows cannot be looked at"
-        )
-        return Alert(client=client, kind="private rows", reason=reason)
 
     def _of(self, client: str) -> _Traffic:
         traffic = self._traffic.setdefault(client, _Traffic(self._encoding.width))

@@ -66,14 +66,14 @@ def _play(
 ) -> tuple[list[Evidence], list[str]]:
     """Everything that happens while the service runs: the evidence, and a line on each."""
     lines, evidence = [_ask_clear(project, service, url)], []
-    if service.private:
+    if service.plan:
         token = service.access.add_client("private-client", query_budget=_BUDGET)
         with Client(url, token) as client:
-            asked = ask_in_private(project, client, store, advance=advance)
+            asked = ask_in_private(project, client, service.plan, store, advance=advance)
         evidence.append(asked)
         lines += [asked.title, f"all that the service saw of the first row: {_shown(asked)}"]
     else:
-        lines.append("not asked under encryption: only linear models can be, today")
+        lines.append("not asked under encryption: the model has no private plan; the seal step says why")
     if profile := read_watch_profile(service.bundle):
         token = service.access.add_client("attacker", query_budget=_BUDGET)
         with Client(url, token) as client:

@@ -12,14 +12,14 @@ import numpy as np
 
 from holdfast.custody import ModelCard, Recipient, SigningKey, write_bundle
 from holdfast.custody import seal as seal_bundle
-from holdfast.errors import IntegrityError
+from holdfast.errors import DataError, IntegrityError, UnsupportedError, UsageError
 from holdfast.evidence import Evidence, canonical_json, find
 from holdfast.models import LinearModel, OnnxModel
 from holdfast.pipeline.keyring import passphrase
 from holdfast.pipeline.project import Project
 from holdfast.pipeline.steps.advance import Advance
 from holdfast.pipeline.steps.trainers import open_ledger
-from holdfast.private_inference import compile_linear
+from holdfast.private_inference import compile_private
 from holdfast.serving import calibrate, plan_files, watch_files
 from holdfast.serving.profile import MIN_ROWS
 
@@ -40,13 +40,15 @@ def seal(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
     model = project.model("harden")
     evidence = (*project.evidence("check"), *project.evidence("harden"))
     _check_against_ledger(project, evidence)
-    files = {"model.onnx": model.onnx, **_evidence_files(evidence), **_serving_files(project, model)}
+    private, line = _private_files(project, model)
+    files = {"model.onnx": model.onnx, **_evidence_files(evidence), **_watch_files(project), **private}
     bundle = write_bundle(folder / "bundle", card=_card(project, model, evidence), files=files, signing_key=signing_key)
     path = sealed_path(project, folder)
     seal_bundle(bundle, path, recipient=recipient)
     return (
         f"{path.name}: {path.stat().st_size / 1024:.0f} KB, {len(bundle.all_files())} files",
         f"signed by {signing_key.id}, sealed to {recipient.id}",
+        line,
     )
 
 
@@ -89,15 +91,21 @@ def _evidence_files(evidence: tuple[Evidence, ...]) -> dict[str, bytes]:
     }
 
 
-def _serving_files(project: Project, model: LinearModel | OnnxModel) -> dict[str, bytes]:
-    """What the service uses beside the model: the watch's profile, and for a linear model the private plan."""
-    files: dict[str, bytes] = {}
+def _watch_files(project: Project) -> dict[str, bytes]:
+    """The watch's profile, where there are rows enough to tell what is normal."""
     normal, _ = project.watch_parts
-    if len(normal) >= MIN_ROWS:
-        files |= watch_files(calibrate(normal, rng=np.random.default_rng(project.config.attack.seed)))
-    if isinstance(model, LinearModel):
-        files |= plan_files(compile_linear(model.coef, model.intercept, classes=model.schema.classes))
-    return files
+    if len(normal) < MIN_ROWS:
+        return {}
+    return watch_files(calibrate(normal, rng=np.random.default_rng(project.config.attack.seed)))
+
+
+def _private_files(project: Project, model: LinearModel | OnnxModel) -> tuple[dict[str, bytes], str]:
+    """The private plan of a model that can have one, compared with it on the test rows, and a line on it."""
+    try:
+        plan = compile_private(model, X=project.test_data.X)
+    except (UnsupportedError, UsageError, DataError) as error:  # a plan is not worth a model that is not sealed
+        return {}, f"cannot be asked under encryption: {error}"
+    return plan_files(plan), f"can be asked under encryption: {plan.public.kind}, {len(plan.public.classes)} classes"
 
 
 def _card(project: Project, model: LinearModel | OnnxModel, evidence: tuple[Evidence, ...]) -> ModelCard:

@@ -81,6 +81,22 @@ def test_the_plan_as_json_says_the_same_in_figures(demo: Demo) -> None:
     assert report["plan"].startswith("sha256:")
 
 
+def test_the_plan_of_a_network_tells_its_expected_time_beside_the_measured_one(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    pd.DataFrame(np.random.default_rng(1).uniform(-1, 1, size=(50, 4))).to_csv(rows, index=False)
+    graph = onnx.load(str(network(tmp_path / "net.onnx")))
+    square, last = helper.make_node("Mul", ["h0", "h0"], ["h1"]), graph.graph.node[1]
+    last.input[0] = "h1"
+    graph.graph.node.insert(1, square)
+    onnx.save(graph, str(tmp_path / "square.onnx"))
+    said = holdfast("plan", tmp_path / "square.onnx", "--data", rows)
+    assert said.code == 0, said.err
+    told = " ".join(said.out.split())
+    assert "model: network, " in told
+    assert "agreement: 50 of 50 rows" in told
+    assert re.search(r"; [\d.,]+ ms in the service \(predicted [\d.,]+ ms\) and [\d.,]+ ms with the client", told)
+
+
 @pytest.mark.parametrize("operator", ["Sin", "Erf", "Relu"])
 def test_an_operator_that_cannot_be_computed_is_named(tmp_path: Path, rows: Path, operator: str) -> None:
     said = holdfast("plan", network(tmp_path / "net.onnx", operator), "--data", rows, "--out", tmp_path / "out")
@@ -119,3 +135,32 @@ def test_what_is_no_model_or_no_data_is_told_in_one_sentence(tmp_path: Path, row
         assert exit_code(refused.value) == 2
         assert "\n" not in str(refused.value)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def boosted(tmp_path: Path) -> Path:
+    """Trees over two features, and a table with their labels in the column `sick`."""
+    xgboost = pytest.importorskip("xgboost")
+    X = np.random.default_rng(2).normal(size=(200, 2))
+    y = (X[:, 0] > 0).astype(int)
+    xgboost.XGBClassifier(n_estimators=3, max_depth=2).fit(X, y).save_model(tmp_path / "model.json")
+    pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "sick": np.where(y, "yes", "no")}).to_csv(tmp_path / "t.csv", index=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("classes", "doubted"), [("no,yes", False), ("yes,no", True)])
+def test_classes_in_the_wrong_order_show_beside_the_labels(boosted: Path, classes: str, doubted: bool) -> None:
+    said = holdfast(
+        "plan", boosted / "model.json", "--data", boosted / "t.csv", "--target", "sick", "--classes", classes
+    )
+    assert said.code == 0, said.err
+    told = " ".join(said.out.split())
+    assert f"0 = {classes.split(',')[0]}" in told
+    assert ("are the classes in the model's own order?" in told) == doubted
+
+
+def test_a_table_of_another_width_is_bad_input(boosted: Path) -> None:
+    pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, 2.0], "c": [1.0, 2.0]}).to_csv(boosted / "wide.csv", index=False)
+    said = holdfast("plan", boosted / "model.json", "--data", boosted / "wide.csv")
+    assert said.code == 2
+    assert "2 features" in said.one_error()

@@ -28,7 +28,7 @@ from holdfast.private_inference.slots import choose_layout as choose_slots
 from holdfast.private_inference.trees import BinEncoding, Block, NumberBins
 
 ALARM = 1e-8
-"""Two dozen verdicts, each wrong with this probability: below 1e-6 together."""
+"""Thirty verdicts, each wrong with this probability: below 1e-6 together."""
 ANSWERS = 80
 
 
@@ -54,6 +54,19 @@ def linear() -> Case:
     large = replace(small, weights=weights * [1, 1, 1, 1e4, 1e4, 1e4])
     row = np.array([[1.0, -0.5, 0.25, 0.0, 0.0, 0.0]])
     return Case("linear", numbers(6), choose_layout(large), (small, large), row)
+
+
+def additive() -> Case:
+    """The second program has other steps in every bin in which the row is not."""
+    rng = np.random.default_rng(4)
+    weights = rng.normal(size=(2, 12))
+    one_hot = NumberBins(grid=(0.5,), missing=False)
+    blocks = tuple(Block(features=(i,), bins=(one_hot,), coding="one-hot") for i in range(6))
+    encoding = BinEncoding(n_features=6, blocks=blocks, width=12)
+    row = np.array([[0.0, 1.0, 1.0, 0.0, 1.0, 0.0]])
+    elsewhere = np.where(encoding.encode(row)[0] == 1, weights, 1e4 * rng.normal(size=weights.shape))
+    small, large = (LinearProgram(weights=w, intercept=np.zeros(2)) for w in (weights, elsewhere))
+    return Case("additive", encoding, choose_layout(large), (small, large), row)
 
 
 def trees() -> Case:
@@ -182,7 +195,7 @@ class Owner:
         return np.array(found, dtype=np.float64) / 2.0**self.layout.flood_bits
 
 
-@pytest.fixture(params=[linear, trees, network], ids=["linear", "trees", "network"])
+@pytest.fixture(params=[linear, additive, trees, network], ids=lambda case: case.__name__)
 def owner(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Owner:
     return Owner(request.param(), monkeypatch)
 

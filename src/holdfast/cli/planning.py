@@ -19,7 +19,7 @@ from holdfast.evidence import canonical_json
 from holdfast.files import read_bytes, write_atomic
 from holdfast.http import read_arrays
 from holdfast.models import LinearModel, OnnxModel, load_model
-from holdfast.private_inference import PlanReport, PrivatePlan, compile_private, report_plan
+from holdfast.private_inference import PlanReport, PrivatePlan, compile_private, report_plan, top_class
 
 PUBLIC_FILE: Final = "plan.json"
 SECRET_FILE: Final = "secret.safetensors"
@@ -60,7 +60,7 @@ def plan_model(
     if as_json:
         say(canonical_json(asdict(report) | {"plan": plan.public.digest}).decode())
         return
-    for line in _lines(report):
+    for line in _lines(report) + _labels(plan, X, data, target=schema.target if schema else target):
         say(line)
     if out is not None:
         say(f"wrote {out / PUBLIC_FILE}, for clients, and {out / SECRET_FILE}, for the service alone")
@@ -138,6 +138,21 @@ def _lines(report: PlanReport) -> list[str]:
         if note not in report.leakage:
             lines += _paragraph("note", note)
     return lines
+
+
+def _labels(plan: PrivatePlan, X: Matrix, data: Path, *, target: str | None) -> list[str]:
+    """The classes in the plan's order, and how often they are what the table says: reversed names show nowhere else."""
+    classes = plan.public.classes
+    if not classes:
+        return []
+    lines = _paragraph("classes", ", ".join(f"{i} = {name}" for i, name in enumerate(classes)))
+    table = read_table(data) if data.suffix != ".npz" else None
+    if table is None or target not in table.columns:
+        return lines
+    top = top_class(plan.clear_scores(X), plan.public.link, classes=len(classes))
+    share = float((np.array(classes)[top] == table[target].astype(str).to_numpy()).mean())
+    doubt = "" if share > 1 / len(classes) else "; are the classes in the model's own order?"
+    return lines + _paragraph("labels", f"{share:.0%} of the rows have the class that {target!r} names{doubt}")
 
 
 def _paragraph(label: str, text: str) -> list[str]:

@@ -9,9 +9,9 @@ BGV has its message in the lowest digits; multiplied by `1/t mod q`, which is `-
 where rounding leaves it alone: the phase becomes `-(q/t)·message + noise`.
 
 What hides the model: the second half is `a·u + error` beside what it was, a ring-LWE sample; a revealed coefficient is
-a message plus a flood, at a statistical distance of at most `noise / 2^(flood_bits + 1)` from one without any noise
-(`answer_bounds.flooding_bits`). That is for honest queries and keys: whoever makes up noise, or evaluation keys, gets
-to see the model's influence on it above the flood, at most `hint_bits` for each revealed coefficient.
+a message plus a flood, at a statistical distance of at most `noise / 2^(flood_bits + 1)` from one without any noise,
+in the mean over honest keys and queries (`answer_bounds.flooding_bits`). Whoever makes up noise, or evaluation keys,
+gets to see the model's influence on it above the flood, at most `hint_bits` for each revealed coefficient.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,6 @@ from holdfast.data import Matrix
 from holdfast.errors import DataError, InputError
 from holdfast.http.inputs import Pixels
 from holdfast.limits import MAX_PIXELS, MAX_TABLE_BYTES
-
-SUFFIXES: Final = (".png", ".npz")
 
 
 def read_images(path: Path, pixels: Pixels) -> Matrix:

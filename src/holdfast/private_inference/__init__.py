@@ -17,6 +17,7 @@ from holdfast.private_inference.client import PrivateScores, PrivateSession
 from holdfast.private_inference.compiler import compile_private
 from holdfast.private_inference.evaluator import ClientKeys, Evaluator
 from holdfast.private_inference.key_wire import KeyManifest, KeySet
+from holdfast.private_inference.links import top_class
 from holdfast.private_inference.plan import PrivatePlan, SecretPlan
 from holdfast.private_inference.public_plan import Measured, Portion, PublicPlan
 from holdfast.private_inference.report import PlanReport, report_plan
@@ -38,4 +39,5 @@ __all__ = [
     "SecretPlan",
     "compile_private",
     "report_plan",
+    "top_class",
 ]

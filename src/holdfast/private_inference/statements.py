@@ -44,8 +44,9 @@ def security(layouts: Mapping[str, Layout]) -> str:
     rings = dict.fromkeys(layout.parameters.security() for layout in layouts.values())
     return (
         f"{'; '.join(rings)}; answers re-randomised, and flooded to a statistical distance of at most"
-        f" 2^-{MIN_FLOODING_BITS} for each ciphertext answered; against a server that follows the protocol or not for"
-        " the rows, and, for the model, against a client with keys of its own making"
+        f" 2^-{MIN_FLOODING_BITS} for each ciphertext answered, in the mean over honest keys and queries; rows are safe"
+        " from a server that follows the protocol or not; to a client with keys of its own making the model shows no"
+        " more bits for each row than the leakage statement says"
     )
 
 

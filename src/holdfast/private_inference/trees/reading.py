@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from holdfast.errors import UnsupportedError, UsageError
+from holdfast.errors import DataError, UnsupportedError, UsageError
 from holdfast.models import OnnxModel
 from holdfast.private_inference.circuit import Reading
 from holdfast.private_inference.program import LinearProgram
@@ -84,6 +84,7 @@ def read(model: Any, *, X: NDArray[np.float64] | None = None, classes: Sequence[
         UnsupportedError: nobody reads it, or it cannot be compiled.
         WireError: a file is malformed.
         UsageError: the names are not as many as the classes.
+        DataError: X has not as many columns as the model has features.
     """
     scalers, last = _apart(model)
     reader = _reader(last)
@@ -91,6 +92,11 @@ def read(model: Any, *, X: NDArray[np.float64] | None = None, classes: Sequence[
         raise UnsupportedError(f"no reader of trees knows {type(model).__module__}.{type(model).__qualname__}")
     check_scalers(scalers)
     behind = found = reader(last)
+    if X is not None and not isinstance(model, OnnxModel) and X.shape[1:] != (found.n_features,):
+        raise DataError(
+            f"expected rows of the model's {found.n_features} features, got an array of shape {X.shape}",
+            hint="leave out the column that the model predicts, and others that it was not trained on",
+        )
     if scalers:
         found = _before(scalers, found, X)
     if isinstance(model, OnnxModel) and isinstance(found, Ensemble):

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.custody._container import pack, unpack
-from holdfast.custody._stream import CHUNK_BYTES, TAG_BYTES, decrypt_stream, encrypt_stream
 from holdfast.errors import IntegrityError, WireError
+from holdfast.stream import CHUNK_BYTES, TAG_BYTES, decrypt_stream, encrypt_stream
 
 KEY = bytes(range(32))
 files = st.dictionaries(st.text(max_size=20), st.binary(max_size=50), max_size=5)

@@ -19,9 +19,9 @@ from holdfast.custody import (
     write_bundle,
 )
 from holdfast.custody._container import pack
-from holdfast.custody._stream import CHUNK_BYTES, TAG_BYTES
 from holdfast.custody.seal import _HEADER_BYTES, _encrypt
 from holdfast.errors import HoldfastError, InputError, IntegrityError, SystemFault, UsageError
+from holdfast.stream import CHUNK_BYTES, TAG_BYTES
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from holdfast.data import (
 )
 from holdfast.data.label_noise import FOLDS, find_label_noise
 from holdfast.data.rows import find_outliers, find_repetitions, outlier_scores
+from holdfast.errors import DataError
 
 from .data_strategies import datasets
 
@@ -253,11 +254,17 @@ def test_any_data_set_can_be_checked(data: Dataset) -> None:
     assert all(0 <= row < len(data) for item in checks.findings for row in item.rows)
 
 
-def test_thirty_thousand_real_rows_are_checked(real_data: Callable[[str], Path]) -> None:
-    frame = read_table(real_data("uci_default_credit_card.csv.gz"))
+def test_thousands_of_real_rows_are_checked(real_data: Callable[[str], Path]) -> None:
+    frame = read_table(real_data("uci_default_credit_card.csv.gz")).head(2_500)
     schema = inspect_table(frame, target="default.payment.next.month").schema
     checks = run_checks(load(frame, schema), rng=rng(), frame=frame)
     assert checks.figures["repeated_rows"].value == int(frame.drop(columns="ID").duplicated().sum())
     columns = frame.drop(columns=["ID", "default.payment.next.month"])
     twins = frame.groupby(list(columns.columns))["default.payment.next.month"].transform("nunique")
     assert checks.figures["contradicting_rows"].value == int((twins > 1).sum())
+
+
+def test_no_row_is_nothing_to_check() -> None:
+    none = load(tumour_frame(), inspect_table(tumour_frame(), target="diagnosis").schema).take(np.arange(0))
+    with pytest.raises(DataError, match="rows to check, got none"):
+        run_checks(none, rng=np.random.default_rng(0))

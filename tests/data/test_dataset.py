@@ -211,3 +211,9 @@ class TestSplit:
         for fraction in (0.0, 1.0, -1.0, float("nan")):
             with pytest.raises(UsageError, match="between 0 and 1"):
                 data.split(test_fraction=fraction, seed=0)
+
+
+def test_records_are_not_shown_where_a_data_set_is_printed() -> None:
+    frame = pd.DataFrame({"a": [12.34375], "y": ["no"]})
+    schema = Schema(features=(Feature(name="a", kind="real", low=0, high=50),), target="y", classes=("no", "yes"))
+    assert "12.34375" not in repr(from_frame(frame, schema))

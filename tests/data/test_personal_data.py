@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from holdfast.data import find_personal, read_table, tumour_frame
 from holdfast.data.check_digits import is_card_number, is_iban, is_ip_address, is_national_number
+from holdfast.data.protect import DataKey, ProjectKey, Pseudonyms
 
 RNG = np.random.default_rng(0)
 
@@ -159,3 +160,12 @@ class TestCheckDigits:
 def test_hostile_texts_do_not_stall_the_search(text: str) -> None:
     """A pattern that backtracks without end would never come back; 200 such texts must."""
     assert isinstance(kinds("name", [text + str(i) for i in range(200)]), list)
+
+
+def test_pseudonyms_and_digests_are_not_taken_for_card_numbers() -> None:
+    """Some hold a run of digits between letters that passes Luhn's check; a card number in a text stands alone."""
+    key = ProjectKey(service=DataKey(bytes(32)), project="loans")
+    names = Pseudonyms(key).replace(pd.DataFrame({"id": range(5_000)}), ["id"])["id"]
+    card = luhn("4")
+    assert kinds("ref", [*names, f"{'a' * 8}{card}{'b' * 8}", f"p1{card}"]) == []
+    assert kinds("ref", [*names, f"paid by {card}, thanks"]) == ["payment card number"]

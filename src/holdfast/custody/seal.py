@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.custody._container import pack, unpack
-from holdfast.custody._stream import decrypt_stream, encrypt_stream
 from holdfast.custody.bundle import Bundle, save_bundle
 from holdfast.custody.keys import FINGERPRINT_BYTES, KEY_BYTES, WRAP_OVERHEAD_BYTES, Recipient, RecipientKey, VerifyKey
 from holdfast.custody.manifest import MANIFEST, SIGNATURE
@@ -30,6 +29,7 @@ from holdfast.custody.verify import check_files, check_manifest
 from holdfast.errors import IntegrityError, WireError
 from holdfast.files import read_bytes, write_atomic
 from holdfast.limits import MAX_SEALED_BYTES
+from holdfast.stream import decrypt_stream, encrypt_stream
 
 _MARKER: Final = b"holdfast-sealed-1\n"
 _ADDRESS_BYTES: Final = len(_MARKER) + FINGERPRINT_BYTES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -21,9 +21,29 @@ from holdfast.data.findings import (
     repetition_findings,
 )
 from holdfast.data.frames import Matrix
-from holdfast.data.label_noise import FOLDS, MAX_TRAINED_ROWS, find_label_noise
+from holdfast.data.label_noise import (
+    FOLDS,
+    MAX_TRAINED_ROWS,
+    LabelNoise,
+    cross_validated,
+    judge_labels,
+    linear_estimator,
+    standardised,
+)
 from holdfast.data.personal import PersonalColumn, find_personal
+from holdfast.data.poison import (
+    PairFlips,
+    Trigger,
+    find_clusters,
+    find_flips,
+    find_table_marks,
+    grouped_folds,
+    judge_marks,
+)
+from holdfast.data.poison.flips import OVERLAP_ACCURACY
+from holdfast.data.poison_findings import cluster_findings, flip_findings, trigger_findings
 from holdfast.data.rows import OUTLIER_SHARE, Repetitions, find_outliers, find_repetitions, outlier_scores
+from holdfast.errors import DataError
 from holdfast.evidence import Evidence, Figure
 
 KIND: Final = "data-checks"
@@ -32,6 +52,8 @@ MAX_LISTED_ROWS: Final = 100
 
 _CAVEATS: Final = (
     "Records that were poisoned with care, labels included, look ordinary and are not found by these checks.",
+    "A trigger of three values or more, of inexact numbers, or in fewer than five rows is not found; a value that "
+    "decides the class by nature, though nothing else tells it, is taken for one.",
     "Personal data is told by shape and name; that none was found does not prove that there is none.",
     "The label-noise estimate counts rows that are hard by nature along with labels that are wrong.",
     f"Outliers are the most unusual {OUTLIER_SHARE:.0%} of the rows by construction, whether or not anything is wrong.",
@@ -47,12 +69,14 @@ class DataChecks:
         findings: the gravest first.
         figures: shares and counts by name.
         samples: a number for each row: `outlier_score`, and `self_confidence` where labels could be checked.
+        caveats: what the checks cannot tell, each one sentence.
     """
 
     dataset: str
     findings: tuple[DataFinding, ...]
     figures: Mapping[str, Figure]
     samples: Mapping[str, Matrix]
+    caveats: tuple[str, ...] = _CAVEATS
 
     def __post_init__(self) -> None:
         """Freeze the mappings."""
@@ -83,7 +107,7 @@ class DataChecks:
                 "MITRE ATLAS AML.T0020 Poison Training Data",
                 "EU AI Act Art. 10 Data and data governance",
             ),
-            caveats=_CAVEATS,
+            caveats=self.caveats,
         )
 
 
@@ -94,7 +118,7 @@ def run_checks(
     frame: pd.DataFrame | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> DataChecks:
-    """Look for what should be mended before training: repeated and contradicting rows, doubtful labels, outliers.
+    """Look for what should be mended before training: repetitions, doubtful labels, triggers, flips, foreign groups.
 
     Args:
         dataset: what will be learned from.
@@ -102,35 +126,66 @@ def run_checks(
         frame: the raw table, in which personal data is looked for, in the columns that the schema leaves out too.
             Without it, only the data set's own categories and numbers are looked at.
         progress: called with the steps done and the steps in all.
+
+    Raises:
+        DataError: there is no row.
     """
-    steps = _Steps(progress)
+    if not len(dataset):
+        raise DataError("expected rows to check, got none")
+
+    def advance(done: int) -> None:
+        if progress is not None:
+            progress(done, _BEFORE_FOLDS + FOLDS)
+
     repetitions = find_repetitions(dataset, rng=rng)
-    steps.advance()
+    advance(1)
     scores = outlier_scores(dataset, rng=rng)
-    steps.advance()
+    X = standardised(dataset)
+    clusters = find_clusters(X, dataset.y, scores)
+    advance(2)
     personal = find_personal(dataset.to_frame() if frame is None else frame, rng=rng)
-    steps.advance()
-    noise = find_label_noise(dataset, rng=rng, progress=steps.folds)
+    advance(3)
+    noise, triggers, flips = _judge(dataset, X, rng, lambda done, _: advance(_BEFORE_FOLDS + done))
+    overlap = noise is not None and noise.accuracy < OVERLAP_ACCURACY
+    classes, what = dataset.schema.classes, "rows"
     found = [
-        *balance_findings(dataset),
+        *balance_findings(dataset.y, classes),
         *missing_findings(dataset),
         *repetition_findings(repetitions, rows=len(dataset)),
-        *label_findings(noise, dataset),
+        *label_findings(noise, rows=len(dataset)),
+        *trigger_findings(triggers, classes, what=what),
+        *flip_findings(flips, classes, what=what, overlap=overlap),
+        *cluster_findings(clusters, classes, what=what),
         outlier_finding(find_outliers(scores), rows=len(dataset)),
         *personal_findings(personal, dataset.schema),
     ]
-    figures = _figures(dataset, repetitions, personal)
+    figures = _figures(dataset, repetitions, personal) | {"triggers": Figure(value=len(triggers))}
     samples = {"outlier_score": scores}
     if noise is not None:
         figures |= {"label_noise": noise.rate, "cross_validated_accuracy": Figure(value=noise.accuracy)}
         figures["suspect_labels"] = Figure(value=len(noise.suspects), unit="rows")
         samples["self_confidence"] = noise.self_confidence
-    return DataChecks(
-        dataset=dataset.digest,
-        findings=tuple(sorted(found, key=lambda finding: _GRAVITY[finding.severity])),
-        figures=figures,
-        samples=samples,
-    )
+    return DataChecks(dataset=dataset.digest, findings=gravest_first(found), figures=figures, samples=samples)
+
+
+def gravest_first(findings: Iterable[DataFinding]) -> tuple[DataFinding, ...]:
+    """Findings by severity, otherwise in their order."""
+    return tuple(sorted(findings, key=lambda finding: _GRAVITY[finding.severity]))
+
+
+def _judge(
+    dataset: Dataset, X: Matrix, rng: np.random.Generator, progress: Callable[[int, int], None]
+) -> tuple[LabelNoise | None, list[Trigger], list[PairFlips]]:
+    """What cross-validated models say of labels and marks; nothing where a class has too few rows."""
+    y, classes = dataset.y, len(dataset.schema.classes)
+    if np.bincount(y, minlength=classes).min() < FOLDS:
+        return None, [], []
+    plain = grouped_folds(y, (), folds=FOLDS, rng=rng)
+    expected = cross_validated(X, y, classes, fold=plain, rng=rng, estimators=linear_estimator)
+    marks = find_table_marks(dataset, expected)
+    fold = grouped_folds(y, marks, folds=FOLDS, rng=rng)
+    P = cross_validated(X, y, classes, fold=fold, rng=rng, progress=progress)
+    return judge_labels(P, y, rng=rng), judge_marks(marks, P, y), find_flips(P, y)
 
 
 def _figures(dataset: Dataset, found: Repetitions, personal: Sequence[PersonalColumn]) -> dict[str, Figure]:
@@ -148,22 +203,6 @@ def _figures(dataset: Dataset, found: Repetitions, personal: Sequence[PersonalCo
 
 _GRAVITY: Final = {"serious": 0, "warning": 1, "info": 2}
 _BEFORE_FOLDS: Final = 3
-
-
-class _Steps:
-    """Counts the steps done: three, and one for each fold."""
-
-    def __init__(self, progress: Callable[[int, int], None] | None) -> None:
-        self._progress = progress
-        self._done = 0
-
-    def advance(self) -> None:
-        self._done += 1
-        if self._progress is not None:
-            self._progress(self._done, _BEFORE_FOLDS + FOLDS)
-
-    def folds(self, _done: int, _total: int) -> None:
-        self.advance()
 
 
 def _count(number: int, what: str) -> str:

@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import zlib
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,8 +27,8 @@ _HEADER_BYTES: Final = 4 * _BLOCK_BYTES
 """Bytes in which the header is looked for; as many columns of the longest names as are read fit twice."""
 
 
-def read_csv(path: Path) -> pa.Table:
-    """The table of a CSV file, as numbers and texts.
+def read_csv(path: Path, *, texts: Collection[str] = ()) -> pa.Table:
+    """The table of a CSV file, as numbers and texts; the columns named in `texts` as texts in any case.
 
     Raises:
         InputError: it is larger than the bounds.
@@ -43,12 +44,18 @@ def read_csv(path: Path) -> pa.Table:
         "parse_options": pa.csv.ParseOptions(newlines_in_values=True),
     }
     table = _parse(data, path, column_types={}, **options)
-    if times := {field.name: pa.string() for field in table.schema if pa.types.is_temporal(field.type)}:
-        table = _parse(data, path, column_types=times, **options)
+    if as_text := _kept_as_text(table.schema, names, texts):
+        table = _parse(data, path, column_types=as_text, **options)
     if table.num_rows == 0:
         raise DataError(f"expected rows below the header of {path}, found none")
     _check_quotes(data, table, path)
     return _trimmed(table).rename_columns(names)
+
+
+def _kept_as_text(schema: pa.Schema, names: Sequence[str], texts: Collection[str]) -> dict[str, Any]:
+    """The columns, as the file calls them, that are read again as the texts that they are: dates, and `texts`."""
+    fields = zip(schema, names, strict=True)
+    return {field.name: pa.string() for field, name in fields if pa.types.is_temporal(field.type) or name in texts}
 
 
 def _trimmed(table: pa.Table) -> pa.Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -33,8 +33,8 @@ class Dataset:
     """
 
     schema: Schema
-    X: Matrix
-    y: Labels
+    X: Matrix = field(repr=False)
+    y: Labels = field(repr=False)
 
     def __post_init__(self) -> None:
         """Make both arrays read-only, so that the digest stays true."""
@@ -78,9 +78,7 @@ class Dataset:
             UsageError: `test_fraction` is not between 0 and 1.
             DataError: a class without a row on one of the sides.
         """
-        if not 0 < test_fraction < 1:
-            raise UsageError(f"test_fraction must lie between 0 and 1, got {test_fraction}")
-        held_out = self._positions(seed) < test_fraction
+        held_out = self.held_out(test_fraction=test_fraction, seed=seed)
         for side, mask in (("to train on", ~held_out), ("to test on", held_out)):
             absent = np.setdiff1d(np.arange(len(self.schema.classes)), self.y[mask])
             if len(absent):
@@ -89,6 +87,16 @@ class Dataset:
                     hint="take another seed or test_fraction, or collect more rows of the class",
                 )
         return self.take(~held_out), self.take(held_out)
+
+    def held_out(self, *, test_fraction: float, seed: int) -> npt.NDArray[np.bool_]:
+        """(rows,) which rows `split` puts on the test side.
+
+        Raises:
+            UsageError: `test_fraction` is not between 0 and 1.
+        """
+        if not 0 < test_fraction < 1:
+            raise UsageError(f"test_fraction must lie between 0 and 1, got {test_fraction}")
+        return self._positions(seed) < test_fraction
 
     def _positions(self, seed: int) -> Matrix:
         """(rows,) where each row stands between 0 and 1: a hash of its values and label, keyed with the seed."""

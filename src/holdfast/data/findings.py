@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from holdfast.data.dataset import Dataset
+from holdfast.data.dataset import Dataset, Labels
 from holdfast.data.label_noise import FOLDS, MAX_TRAINED_ROWS, LabelNoise
 from holdfast.data.personal import PersonalColumn
 from holdfast.data.rows import OUTLIER_SHARE, Repetitions, Rows
@@ -27,8 +27,8 @@ class DataFinding:
     """One thing that a check found.
 
     Args:
-        check: its name: "balance", "missing", "repeated", "contradicting", "near-repeated", "labels", "outliers" or
-            "personal".
+        check: its name: "balance", "missing", "repeated", "contradicting", "near-repeated", "labels", "outliers",
+            "personal", "trigger", "flips", "cluster" or "shift".
         severity: "info" to know, "warning" to look at, "serious" to mend before training.
         sentence: what was found.
         advice: what to do about it.
@@ -59,13 +59,11 @@ class DataFinding:
         }
 
 
-def balance_findings(dataset: Dataset) -> list[DataFinding]:
+def balance_findings(y: Labels, classes: Sequence[str], *, what: str = "rows") -> list[DataFinding]:
     """Classes that are rare or have too few rows to check and split."""
     findings = []
-    for name, count in zip(
-        dataset.schema.classes, np.bincount(dataset.y, minlength=len(dataset.schema.classes)), strict=True
-    ):
-        share = count / len(dataset)
+    for name, count in zip(classes, np.bincount(y, minlength=len(classes)), strict=True):
+        share = count / len(y)
         if count >= 2 * FOLDS and share >= _RARE_SHARE:
             continue
         serious = count < 2 * FOLDS
@@ -73,8 +71,8 @@ def balance_findings(dataset: Dataset) -> list[DataFinding]:
             DataFinding(
                 check="balance",
                 severity="serious" if serious else "warning",
-                sentence=f"class {name!r} has {count} of {len(dataset)} rows ({share:.2%})",
-                advice=f"collect at least {2 * FOLDS} rows of it, or leave the class out"
+                sentence=f"class {name!r} has {count} of {len(y)} {what} ({share:.2%})",
+                advice=f"collect at least {2 * FOLDS} {what} of it, or leave the class out"
                 if serious
                 else "judge the model by recall and precision of this class; accuracy hides it",
             )
@@ -129,42 +127,42 @@ def repetition_findings(found: Repetitions, *, rows: int) -> list[DataFinding]:
     return findings
 
 
-def label_findings(noise: LabelNoise | None, dataset: Dataset) -> list[DataFinding]:
+def label_findings(noise: LabelNoise | None, *, rows: int, what: str = "rows") -> list[DataFinding]:
     """Labels that are probably wrong."""
     if noise is None:
-        sentence = f"labels were not checked, because a class has fewer than {FOLDS} rows"
-        return [DataFinding(check="labels", severity="warning", sentence=sentence, advice="collect more rows of it")]
+        sentence = f"labels were not checked, because a class has fewer than {FOLDS} {what}"
+        return [DataFinding(check="labels", severity="warning", sentence=sentence, advice=f"collect more {what} of it")]
     if not len(noise.suspects):
         return []
     rate, overlap = noise.rate, noise.accuracy < _OVERLAP_ACCURACY
     low, high = rate.low or 0.0, rate.high or 0.0
     sentence = (
-        f"{len(noise.suspects)} of {len(dataset)} labels are doubtful "
+        f"{len(noise.suspects)} of {rows} labels are doubtful "
         f"(estimated share of wrong labels {rate.value:.1%}, {low:.1%} to {high:.1%})"
     )
     if overlap:
         sentence += (
-            f", but cross-validated models agree with only {noise.accuracy:.0%} of all labels: most may be hard rows"
+            f", but cross-validated models agree with only {noise.accuracy:.0%} of all labels: most may be hard {what}"
         )
-    if len(dataset) * (1 - 1 / FOLDS) > MAX_TRAINED_ROWS:
-        sentence += f"; the judging models learned from {MAX_TRAINED_ROWS} rows drawn at random"
+    if rows * (1 - 1 / FOLDS) > MAX_TRAINED_ROWS:
+        sentence += f"; the judging models learned from {MAX_TRAINED_ROWS} {what} drawn at random"
     return [
         DataFinding(
             check="labels",
             severity="serious" if rate.value >= _SERIOUS_NOISE and not overlap else "warning",
             sentence=sentence,
-            advice="look at the listed rows, the most doubtful first, and mend the labels that are wrong",
+            advice=f"look at the listed {what}, the most doubtful first, and mend the labels that are wrong",
             rows=_tuple(noise.suspects),
         )
     ]
 
 
-def outlier_finding(outliers: Rows, *, rows: int) -> DataFinding:
+def outlier_finding(outliers: Rows, *, rows: int, what: str = "rows") -> DataFinding:
     """The most unusual rows."""
     return DataFinding(
         check="outliers",
         severity="info",
-        sentence=f"{len(outliers)} of {rows} rows are listed as most unusual: {OUTLIER_SHARE:.0%}, by construction",
+        sentence=f"{len(outliers)} of {rows} {what} are listed as most unusual: {OUTLIER_SHARE:.0%}, by construction",
         advice="look at the first few for slips of the pen and wrong units",
         rows=_tuple(outliers),
     )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import math
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +12,7 @@ import pandas as pd
 from holdfast import limits
 from holdfast.data.frames import name_of
 from holdfast.data.hints import PAIRS, has_hint, words
+from holdfast.data.number_guess import few_codes, has_fractions, whole_range
 from holdfast.data.personal import personal_kind
 from holdfast.data.relation import Relation
 from holdfast.data.schema import Feature, Schema
@@ -25,9 +24,6 @@ MAX_GUESSED_CLASSES: Final = 30
 """Different numbers up to which a target is guessed to be a class; more read like a quantity."""
 
 _MOST_DIFFERENT: Final = 0.5
-_SIGNIFICANT_DIGITS: Final = 2
-_MOST_CODES: Final = 12
-_MANY_ROWS: Final = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +115,7 @@ def _classes(frame: pd.DataFrame, target: str) -> tuple[tuple[str, ...], tuple[i
     if len(counts) < 2:
         raise DataError(f"the target {target!r} is {counts.index[0]!r} in every row, expected two classes or more")
     numeric = column.dtype.kind in "iuf"
-    if numeric and (len(counts) > MAX_GUESSED_CLASSES or _has_fractions(column)):
+    if numeric and (len(counts) > MAX_GUESSED_CLASSES or has_fractions(column)):
         raise UnsupportedError(
             f"the target {target!r} has {len(counts)} different numbers, which reads like a quantity; "
             "Holdfast keeps classifiers only for now",
@@ -144,11 +140,11 @@ def _guess(column: pd.Series[Any]) -> FeatureGuess | ExcludedColumn:
         reasons.append("by its name, nobody can change it")
     shared: dict[str, Any] = {"name": name, "nullable": nullable, "range_source": "data"}
     shared["mutability"] = "fixed" if fixed else "free"
-    codes = _few_codes(values)
+    codes = few_codes(values)
     if codes:
         reasons.append(f"only {codes} different whole numbers, taken for codes: say integer and a range if it counts")
     if values.dtype.kind in "iuf" and not codes:
-        kind, low, high = _range(values)
+        kind, low, high = whole_range(values)
         feature = Feature(kind=kind, low=low, high=high, **shared)
     else:
         categories = tuple(sorted({str(name_of(value)) for value in values.unique()}))
@@ -173,7 +169,7 @@ def _why_out(name: str, values: pd.Series[Any]) -> str:
     if personal := personal_kind(values, rng=np.random.default_rng(0)):
         return f"{str(personal).split(' ', 2)[2]}"
     mostly_different = different > _MOST_DIFFERENT * len(values) and different > 10
-    if mostly_different and not _has_fractions(values) and has_hint(name, "identifier"):
+    if mostly_different and not has_fractions(values) and has_hint(name, "identifier"):
         return "tells rows apart, by its name and its values: an identifier"
     return _why_no_number(values) if values.dtype.kind in "iuf" else _why_no_category(values, different)
 
@@ -186,7 +182,7 @@ def _why_no_number(values: pd.Series[Any]) -> str:
     if np.abs(numbers).max() > largest:
         return "has numbers too large to be exact; they read like an identifier"
     steps = np.diff(np.sort(numbers))
-    if len(numbers) > 10 and (steps == 1).all() and not _has_fractions(values):
+    if len(numbers) > 10 and (steps == 1).all() and not has_fractions(values):
         return "counts the rows: every whole number of its range, once"
     return ""
 
@@ -203,38 +199,6 @@ def _why_no_category(values: pd.Series[Any], different: int) -> str:
     if max(len(str(value)) for value in values.unique()) > limits.MAX_NAME_CHARS:
         return f"has texts of more than {limits.MAX_NAME_CHARS} characters: free text"
     return ""
-
-
-def _few_codes(values: pd.Series[Any]) -> int:
-    """How many different whole numbers a column has, where so few among so many rows read like codes; else 0."""
-    if values.dtype.kind not in "iuf" or _has_fractions(values) or len(values) < _MANY_ROWS:
-        return 0
-    different = int(values.nunique())
-    return different if different <= _MOST_CODES else 0
-
-
-def _has_fractions(values: pd.Series[Any]) -> bool:
-    if values.dtype.kind != "f":
-        return False
-    numbers = values.dropna().to_numpy()
-    return bool((numbers != np.round(numbers)).any())
-
-
-def _range(values: pd.Series[Any]) -> tuple[Any, float, float]:
-    whole = not _has_fractions(values) and float(values.abs().max()) <= limits.MAX_WHOLE / 10  # room to round out
-    return (
-        "integer" if whole else "real",
-        _round_out(float(values.min()), ROUND_FLOOR),
-        _round_out(float(values.max()), ROUND_CEILING),
-    )
-
-
-def _round_out(number: float, rounding: str) -> float:
-    """The next number of two significant digits, downwards or upwards: 143.5 to 140 or 150."""
-    if number == 0:
-        return 0.0
-    exponent = math.floor(math.log10(abs(number))) - (_SIGNIFICANT_DIGITS - 1)
-    return float(Decimal(repr(number)).quantize(Decimal(1).scaleb(exponent), rounding=rounding))
 
 
 def _relations(frame: pd.DataFrame, features: list[Feature]) -> tuple[Relation, ...]:

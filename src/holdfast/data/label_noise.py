@@ -12,7 +12,7 @@ are truly unusual; where classes overlap by nature, mostly the latter.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from holdfast.data.dataset import Dataset, Labels
 from holdfast.data.frames import Matrix
+from holdfast.data.poison.marks import grouped_folds
 from holdfast.evidence import Figure
 
 MAX_TRAINED_ROWS: Final = 20_000
@@ -63,48 +64,87 @@ def find_label_noise(
     """
     if np.bincount(dataset.y, minlength=len(dataset.schema.classes)).min() < FOLDS:
         return None
-    P = cross_validated(dataset, rng=rng, progress=progress)
-    own = P[np.arange(len(dataset)), dataset.y]
-    joint = _confident_joint(P, dataset.y)
-    suspects = _prune_by_class(P, dataset.y, own, wrong=_wrong_shares(joint))
+    fold = grouped_folds(dataset.y, (), folds=FOLDS, rng=rng)
+    X = standardised(dataset)
+    P = cross_validated(X, dataset.y, len(dataset.schema.classes), fold=fold, rng=rng, progress=progress)
+    return judge_labels(P, dataset.y, rng=rng)
+
+
+def judge_labels(P: Matrix, y: Labels, *, rng: np.random.Generator) -> LabelNoise:
+    """Which labels out-of-sample probabilities (rows, classes) speak against; every class needs a row."""
+    own = P[np.arange(len(y)), y]
+    joint = _confident_joint(P, y)
+    suspects = _prune_by_class(P, y, own, wrong=_wrong_shares(joint))
     return LabelNoise(
         suspects=suspects,
         suggested=P[suspects].argmax(axis=1),
         self_confidence=own,
         rate=_rate(joint, rng),
-        accuracy=float(np.mean(P.argmax(axis=1) == dataset.y)),
+        accuracy=float(np.mean(P.argmax(axis=1) == y)),
     )
 
 
 def cross_validated(
-    dataset: Dataset, *, rng: np.random.Generator, progress: Callable[[int, int], None] | None = None
+    X: Matrix,
+    y: Labels,
+    classes: int,
+    *,
+    fold: Labels,
+    rng: np.random.Generator,
+    estimators: Callable[[np.random.Generator], Sequence[Any]] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Matrix:
-    """(rows, classes) probabilities from models that did not see the row that they judge."""
-    from sklearn.model_selection import StratifiedKFold
+    """(rows, classes) mean probabilities of estimators that did not see the fold that they judge.
 
-    X = _standardised(dataset)
-    P = np.zeros((len(dataset), len(dataset.schema.classes)))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=_seed(rng))
-    for done, (train, judged) in enumerate(folds.split(X, dataset.y), start=1):
-        train = _sample(train, dataset.y, rng)
-        for estimator in _estimators(rng):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # a fit that stops before it converged is good enough here
-                estimator.fit(X[train], dataset.y[train])
-            P[np.ix_(judged, estimator.classes_)] += estimator.predict_proba(X[judged]) / 2
+    Args:
+        X: (rows, columns) numbers without gaps.
+        y: (rows,) labels.
+        classes: number of classes.
+        fold: (rows,) 0 to `FOLDS` - 1.
+        rng: decides samples and seeds.
+        estimators: makes scikit-learn classifiers; a logistic regression and a boosted forest if not given.
+        progress: called with the folds done and the folds in all.
+    """
+    P = np.zeros((len(y), classes))
+    for number in range(FOLDS):
+        judged, train = np.flatnonzero(fold == number), _sample(np.flatnonzero(fold != number), y, rng)
+        chosen = (estimators or both_estimators)(rng)
+        for estimator in chosen:
+            if len(judged):
+                labels, judgement = _judgement(estimator, X[train], y[train], X[judged])
+                P[np.ix_(judged, labels)] += judgement / len(chosen)
         if progress is not None:
-            progress(done, FOLDS)
+            progress(number + 1, FOLDS)
     return P
 
 
-def _estimators(rng: np.random.Generator) -> tuple[Any, Any]:
-    from sklearn.ensemble import HistGradientBoostingClassifier
+def _judgement(estimator: Any, X: Matrix, y: Labels, judged: Matrix) -> tuple[Labels, Matrix]:
+    """The classes that there were to learn, and their probabilities for the rows judged."""
+    present = np.unique(y)
+    if len(present) == 1:
+        return present, np.ones((len(judged), 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a fit that stops before it converged is good enough here
+        estimator.fit(X, y)
+    return present, estimator.predict_proba(judged)
+
+
+def linear_estimator(rng: np.random.Generator) -> tuple[Any]:
+    """A logistic regression: it follows trends and common categories, no exact value and no combination."""
+    del rng  # there is nothing random in it
     from sklearn.linear_model import LogisticRegression
+
+    return (LogisticRegression(C=0.1, max_iter=200),)
+
+
+def both_estimators(rng: np.random.Generator) -> tuple[Any, Any]:
+    """A logistic regression and a gradient-boosted forest."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
     forest = HistGradientBoostingClassifier(
         max_iter=60, max_leaf_nodes=15, min_samples_leaf=10, early_stopping=False, random_state=_seed(rng)
     )
-    return LogisticRegression(C=0.1, max_iter=200), forest
+    return *linear_estimator(rng), forest
 
 
 def _sample(train: npt.NDArray[np.int64], y: Labels, rng: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -118,8 +158,11 @@ def _sample(train: npt.NDArray[np.int64], y: Labels, rng: np.random.Generator) -
     return chosen
 
 
-def _standardised(dataset: Dataset) -> Matrix:
-    """Numbers to mean 0 and deviation 1, missing ones to 0 with a flag; the commonest categories to 0/1 columns."""
+def standardised(dataset: Dataset) -> Matrix:
+    """(rows, columns) without gaps.
+
+    Numbers to mean 0 and deviation 1, missing ones to 0 with a flag; the commonest categories to 0/1 columns.
+    """
     columns: list[Matrix] = []
     for feature, values in zip(dataset.schema.features, dataset.X.T, strict=True):
         missing = np.isnan(values)

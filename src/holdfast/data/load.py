@@ -7,6 +7,7 @@ format. What counts as missing is the same for every CSV file: an empty field, a
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -18,36 +19,47 @@ from holdfast import limits
 from holdfast.data.csv_file import read_csv
 from holdfast.data.dataset import Dataset, from_frame
 from holdfast.data.parquet_file import read_parquet
+from holdfast.data.protect.keys import ProjectKey
+from holdfast.data.protect.tables import is_encrypted, open_table
 from holdfast.data.schema import Schema
 from holdfast.data.table_bounds import too_large, too_long
-from holdfast.errors import DataError, InputError
+from holdfast.errors import CredentialError, DataError, InputError
 from holdfast.files import system_fault
 
 
-def load(source: Path | str | pd.DataFrame, schema: Schema) -> Dataset:
+def load(source: Path | str | pd.DataFrame, schema: Schema, *, key: ProjectKey | None = None) -> Dataset:
     """A checked data set from a CSV file, a Parquet file or a DataFrame.
 
-    Columns that the schema does not name are left out.
+    Columns that the schema does not name are left out. With a key, the file has to be encrypted; see `read_table`.
 
     Raises:
         InputError: there is no such file, or it is larger than the bounds in `holdfast.limits`.
         DataError: the file is malformed, or a value is not what the schema says.
+        CredentialError, IntegrityError: as `read_table`.
         SystemFault: the operating system refuses to read it.
     """
-    frame = source if isinstance(source, pd.DataFrame) else read_table(source)
+    frame = source if isinstance(source, pd.DataFrame) else read_table(source, key=key)
     return from_frame(frame, schema)
 
 
-def read_table(path: Path | str) -> pd.DataFrame:
+def read_table(path: Path | str, *, key: ProjectKey | None = None, texts: Collection[str] = ()) -> pd.DataFrame:
     """A table as it stands in a `.csv`, `.csv.gz` or `.parquet` file.
 
     Numbers become numeric columns, everything else text; dates stay the text that they are. Blank column names
     become `column 1`, `column 2`, … by position. Blanks around a text in a CSV file are no part of it. No value in
     the result is infinite.
 
+    Args:
+        path: of the file.
+        key: where the table is encrypted, as `holdfast.data.protect.write_table` writes it. It is decrypted in memory;
+            one in the clear is refused, as somebody may have put it there.
+        texts: columns of a CSV file that stay the text that they are, also where they look like numbers.
+
     Raises:
         InputError: there is no such file, or it is larger than the bounds in `holdfast.limits`.
         DataError: the file is empty, ragged, cut off, not UTF-8, or breaks its format in another way.
+        CredentialError: it is encrypted, and the key is missing or another one.
+        IntegrityError: there is a key and the table is not encrypted, of another project, or was changed.
         SystemFault: the operating system refuses to read it.
     """
     path = Path(path)
@@ -63,7 +75,15 @@ def read_table(path: Path | str) -> pd.DataFrame:
             raise too_large(path)
         if path.stat().st_size == 0:
             raise DataError(f"expected a table, {path} is empty")
-        table = read_parquet(path) if name.endswith(".parquet") else read_csv(path)
+        if key is not None:
+            table = read_parquet(path, opened=open_table(path, key=key))
+        elif is_encrypted(path):
+            raise CredentialError(
+                f"{path} is encrypted, and no key was given",
+                hint='name it: --key data.key; in holdfast.toml key = "file:data.key"; in Python find_key("data.key")',
+            )
+        else:
+            table = read_parquet(path) if name.endswith(".parquet") else read_csv(path, texts=texts)
     except OSError as error:
         raise system_fault(error, f"read {path}") from None
     return _to_frame(table, path)

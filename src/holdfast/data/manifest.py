@@ -26,7 +26,8 @@ import numpy as np
 
 from holdfast import limits
 from holdfast.data.dataset import Dataset
-from holdfast.errors import IntegrityError, UsageError, WireError
+from holdfast.data.images import Images
+from holdfast.errors import DataError, IntegrityError, UsageError, WireError
 from holdfast.evidence import canonical_json, digest_bytes
 
 FORMAT: Final = "holdfast-manifest-1"
@@ -110,28 +111,37 @@ class Manifest:
         return manifest
 
 
-def build_manifest(dataset: Dataset, *, block_rows: int = 1024) -> Manifest:
-    """The manifest of a data set, with a fresh salt: two manifests of the same rows differ."""
+def build_manifest(data: Dataset | Images, *, block_rows: int = 1024) -> Manifest:
+    """The manifest of a table or of pictures, with a fresh salt: two manifests of the same rows differ.
+
+    Raises:
+        DataError: there is no row.
+    """
+    if not len(data):
+        raise DataError("expected rows to make a manifest of, got none")
     salt = secrets.token_bytes(_SALT_BYTES)
     return Manifest(
-        schema_digest=schema_digest(dataset),
+        schema_digest=schema_digest(data),
         salt=salt,
         block_rows=block_rows,
-        row_digests=digest_rows(dataset, salt=salt),
+        row_digests=digest_rows(data, salt=salt),
     )
 
 
-def digest_rows(dataset: Dataset, *, salt: bytes) -> bytes:
-    """16 bytes for each row, keyed with the salt: over its values as 8-byte floats and its label as 8 bytes."""
-    X = np.ascontiguousarray(dataset.X, dtype="<f8").view(np.uint8).reshape(len(dataset), -1)
-    y = np.ascontiguousarray(dataset.y, dtype="<i8").view(np.uint8).reshape(len(dataset), -1)
+def digest_rows(data: Dataset | Images, *, salt: bytes) -> bytes:
+    """16 bytes for each row, keyed with the salt: over its values as 8-byte floats, or its pixels, and its label."""
+    values = np.ascontiguousarray(data.X, dtype="<f8") if isinstance(data, Dataset) else data.pixels
+    X = values.reshape(len(data), -1).view(np.uint8)
+    y = np.ascontiguousarray(data.y, dtype="<i8").view(np.uint8).reshape(len(data), -1)
     rows = np.hstack([X, y])
-    return b"".join(hashlib.blake2b(row.tobytes(), digest_size=ROW_BYTES, key=salt).digest() for row in rows)
+    return b"".join(hashlib.blake2b(row.data, digest_size=ROW_BYTES, key=salt).digest() for row in rows)
 
 
-def schema_digest(dataset: Dataset) -> str:
-    """SHA-256 of the schema of a data set."""
-    return digest_bytes(canonical_json(dataset.schema.to_json()))
+def schema_digest(data: Dataset | Images) -> str:
+    """SHA-256 of the schema of a table, or of the size and the classes of pictures."""
+    if isinstance(data, Dataset):
+        return digest_bytes(canonical_json(data.schema.to_json()))
+    return digest_bytes(canonical_json({"picture": list(data.pixels.shape[1:]), "classes": list(data.classes)}))
 
 
 def _parse(document: Mapping[str, Any]) -> Manifest:

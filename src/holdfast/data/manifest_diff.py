@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from holdfast.data.dataset import Dataset
+from holdfast.data.images import Images
 from holdfast.data.manifest import ROW_BYTES, Manifest, digest_rows, schema_digest
 
 
@@ -60,8 +61,8 @@ class ManifestDiff:
         return "; ".join(part for part in parts if part)
 
 
-def compare(manifest: Manifest, dataset: Dataset) -> ManifestDiff:
-    """Compare a data set with the manifest of an earlier state.
+def compare(manifest: Manifest, dataset: Dataset | Images) -> ManifestDiff:
+    """Compare a table, or pictures, with the manifest of an earlier state.
 
     Content decides, not position: a row put in front does not make all others change. O(n log n) in the rows.
     """

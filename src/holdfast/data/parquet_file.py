@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from holdfast import limits
+from holdfast.data.protect.tables import OpenedTable
 from holdfast.data.table_bounds import CELL_BYTES, check_cells, check_names, first_line, too_large, too_long
-from holdfast.errors import DataError, InputError
+from holdfast.errors import DataError, InputError, IntegrityError
 
 _BATCH_ROWS: Final = 4_096
 """Rows that are written out at once: as many texts of the longest stay below the 2 GiB of an array of texts."""
@@ -26,20 +27,26 @@ _DECIMAL_BYTES: Final = 32
 """Bytes of the largest decimal."""
 
 
-def read_parquet(path: Path) -> pa.Table:
+def read_parquet(path: Path, *, opened: OpenedTable | None = None) -> pa.Table:
     """The table of a Parquet file, as numbers, booleans and texts.
+
+    Args:
+        path: of the file.
+        opened: the same file in memory with what decrypts it, where it is encrypted.
 
     Raises:
         InputError: it is larger, or unpacks to more, than the bounds.
         DataError: it is damaged, or a column holds something else.
+        IntegrityError: it was changed after it was encrypted.
         OSError: the operating system refuses to read it.
     """
+    source, decryption = opened or (path, None)
     try:
-        metadata = pq.read_metadata(path)
+        metadata = pq.read_metadata(source, decryption_properties=decryption)
         _check_claims(metadata, path)
         names = check_names(metadata.schema.to_arrow_schema().names, path)
         texts = [column.path for column in metadata.schema if column.physical_type == "BYTE_ARRAY"]
-        with pq.ParquetFile(path, metadata=metadata, read_dictionary=texts) as file:
+        with pq.ParquetFile(source, metadata=metadata, read_dictionary=texts, decryption_properties=decryption) as file:
             _check_kinds(file)
             columns, size = [], 0
             for name in file.schema_arrow.names:
@@ -50,6 +57,8 @@ def read_parquet(path: Path) -> pa.Table:
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:  # UnicodeDecodeError: of a column's name
         if isinstance(error, OSError) and error.errno:
             raise
+        if opened:
+            raise IntegrityError(f"{path} was changed after it was encrypted") from None
         raise DataError(f"expected a Parquet table, {path} is damaged or cut off: {first_line(error)}") from None
 
 

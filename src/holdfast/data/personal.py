@@ -37,7 +37,7 @@ _MAX_CHARS: Final = 1_000  # of a value; a personal detail in a text stands near
 _MOST: Final = 0.8
 _EMAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,24}\b")
 _IBAN: Final = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{2,4}){3,8}\b")
-_CARD: Final = re.compile(r"(?<![\d.-])\d(?:[ -]?\d){12,18}(?![\d.-])")
+_CARD: Final = re.compile(r"(?<![A-Za-z\d.-])\d(?:[ -]?\d){12,18}(?![A-Za-z\d.-])")  # not digits of a digest
 _PHONE: Final = re.compile(
     r"(?:\+|00)[1-9][\d ().\-/]{6,20}\d|\(?0\d{1,5}\)?[ \-/][\d \-/]{4,14}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}"
 )

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy import stats
+import os
+import warnings
 
-from holdfast.training.noise import SCALE_BITS, gaussian_integers
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from tests.training.noise_oracle import gaussian_row
+
+from holdfast.training.native import native
+from holdfast.training.noise import (
+    ADDITIVE_GAP,
+    CANDIDATES,
+    CELLS,
+    MULTIPLICATIVE_GAP,
+    ROW,
+    ROW_WORDS,
+    SCALE_BITS,
+    SLOTS,
+    gaussian_integers,
+    random_words,
+    tables,
+)
 
 COUNT = 200_000
 UNLIKELY = 1e-7
@@ -26,6 +46,14 @@ def test_the_tails_are_as_heavy_as_they_must_be() -> None:
         assert stats.binomtest(int(count), COUNT, probability).pvalue > UNLIKELY
 
 
+def test_cells_of_a_64th_come_as_often_as_they_must() -> None:
+    drawn = np.abs(gaussian_integers(COUNT)) * 2.0 ** (6 - SCALE_BITS)
+    edges = np.arange(0, 193) / 64
+    expected = 2 * np.diff(stats.norm.cdf([*edges, np.inf])) * COUNT
+    counts = np.bincount(np.minimum(drawn.astype(int), 192), minlength=193)
+    assert stats.chisquare(counts, expected).pvalue > UNLIKELY
+
+
 def test_the_low_bits_are_uniform_so_rounding_tells_nothing() -> None:
     low = gaussian_integers(COUNT) & 0xFF
     assert stats.chisquare(np.bincount(low, minlength=256)).pvalue > UNLIKELY
@@ -36,6 +64,12 @@ def test_the_noise_leans_to_neither_side() -> None:
     assert stats.binomtest(negative, COUNT, 0.5).pvalue > UNLIKELY
 
 
+def test_numbers_next_to_each_other_have_nothing_to_do_with_each_other() -> None:
+    drawn = gaussian_integers(COUNT) * 2.0**-SCALE_BITS
+    for lag in (1, 2, ROW):
+        assert abs(np.dot(drawn[lag:], drawn[:-lag])) / np.sqrt(COUNT - lag) < stats.norm.isf(UNLIKELY)
+
+
 def test_no_seed_repeats_the_noise() -> None:
     np.random.seed(1)
     first = gaussian_integers(8)
@@ -43,5 +77,94 @@ def test_no_seed_repeats_the_noise() -> None:
     assert not np.array_equal(first, gaussian_integers(8))
 
 
-def test_no_noise_can_be_asked_for() -> None:
-    assert gaussian_integers(0).size == 0
+def test_a_forked_process_draws_noise_of_its_own() -> None:
+    gaussian_integers(8)
+    read, write = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of threads, which the child never needs
+        child = os.fork()
+    if child == 0:
+        os.write(write, gaussian_integers(8).tobytes())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = np.frombuffer(os.read(read, 64), dtype=np.int64)
+    os.close(read)
+    os.close(write)
+    assert len(theirs) == 8
+    assert not np.array_equal(gaussian_integers(8), theirs)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, ROW, ROW + 1])
+def test_as_many_numbers_come_as_were_asked_for(count: int) -> None:
+    assert gaussian_integers(count).shape == random_words(count).shape == (count,)
+
+
+def test_every_cell_has_the_probability_of_the_normal_density_to_2_to_the_minus_74() -> None:
+    """The alias table, undone in whole numbers, against the density at the low end of each cell."""
+    thresholds, aliases, _ = tables()
+    weights = [0] * SLOTS
+    for slot in range(SLOTS):
+        weights[slot] += int(thresholds[slot])
+        weights[int(aliases[slot])] += 2**64 - int(thresholds[slot])
+    assert sum(weights) == SLOTS * 2**64
+    assert not any(weights[CELLS:])
+    density = np.exp(-((np.arange(CELLS, dtype=np.longdouble) / 64) ** 2) / 2)
+    expected = density / density.sum() * np.longdouble(2) ** 74
+    wrong = np.abs(np.array(weights[:CELLS], dtype=np.longdouble) - expected)
+    assert (wrong <= 1 + expected * 2.0**-58).all()  # a long double has 64 bits, its exp and sum are right to about 60
+
+
+def test_a_candidate_that_is_kept_unseen_would_be_kept_anywhere_in_its_cell() -> None:
+    at_the_far_end = np.exp(-(2 * np.arange(CELLS) + 1) / 2.0**13) * 2.0**23
+    sure = tables().sure
+    assert (sure <= at_the_far_end).all()
+    assert (sure > at_the_far_end - 1.001).all()
+
+
+def test_the_stated_gaps_are_no_smaller_than_what_they_are_made_of() -> None:
+    cells = CELLS * 2.0**-75 / 0.99
+    beyond = 2 * stats.norm.sf(10)
+    assert cells + beyond <= ADDITIVE_GAP
+    exp, argument, comparison = 8 * 2.0**-53 / 0.85, 2 * 2.0**-53, 2.0**-53 / 0.85
+    assert 2 * (exp + argument + comparison) <= MULTIPLICATIVE_GAP
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 4))
+def test_the_kernel_equals_its_oracle_bit_for_bit(seed: int, rows: int) -> None:
+    words = np.random.default_rng(seed).integers(0, 2**64, size=(rows, ROW_WORDS), dtype=np.uint64)
+    _compare(words)
+
+
+@pytest.mark.parametrize("bits", [0, 2**64 - 1, 1 << 10, (2**23 - 1) << 41, (2**64 - 1) ^ (1 << 10)])
+@pytest.mark.parametrize("chooser", [0, 2**63, 2**64 - 1])
+def test_the_kernel_equals_its_oracle_at_the_ends(bits: int, chooser: int) -> None:
+    """The first and the last of everything; where all candidates are unsure, the reserve runs out."""
+    words = np.random.default_rng(0).integers(0, 2**64, size=(2, ROW_WORDS), dtype=np.uint64)
+    words[:, : 2 * CANDIDATES : 2], words[:, 1 : 2 * CANDIDATES : 2] = chooser, bits
+    _compare(words)
+
+
+def _compare(words: np.ndarray) -> None:
+    drawn = np.full((len(words), ROW), -(2**62), dtype=np.int64)
+    filled = native.gaussians(words, CANDIDATES, *tables(), drawn)
+    for row, done, source in zip(drawn, filled, words, strict=True):
+        expected = gaussian_row(source, tables())
+        assert done == len(expected)
+        assert np.array_equal(row[:done], expected)
+
+
+def test_the_kernel_refuses_arrays_that_would_lead_it_outside() -> None:
+    words, drawn, (thresholds, aliases, sure) = random_words(ROW_WORDS)[None], np.empty((1, ROW), np.int64), tables()
+    wild = aliases.copy()
+    wild[3] = CELLS
+    wrong = [
+        (words, CANDIDATES, thresholds, wild, sure, drawn),
+        (words, CANDIDATES, thresholds[1:], aliases, sure, drawn),
+        (words, ROW_WORDS, thresholds, aliases, sure, drawn),
+        (words, CANDIDATES, thresholds, aliases, sure, np.empty((2, ROW), np.int64)),
+        (words, CANDIDATES, np.ones_like(thresholds), aliases, sure, drawn),
+    ]
+    for arguments in wrong:
+        with pytest.raises(ValueError, match=r"table|alias|rows|slot"):
+            native.gaussians(*arguments)

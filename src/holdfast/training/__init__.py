@@ -1,31 +1,60 @@
 """Training: with differential privacy and a ledger of what it costs, or without; and how well the result predicts."""
 
-from holdfast.training.accounting import NoisySums, advantage_of, at_most, epsilon_of, epsilon_per_training, noise_for
+from holdfast.training.accounting import (
+    advantage_of,
+    epsilon_of,
+    epsilon_of_group,
+    epsilon_per_training,
+    noise_for,
+    noise_for_sampled,
+)
+from holdfast.training.events import NoisySums, SampledSums
 from holdfast.training.ledger import Entry, Ledger
+from holdfast.training.ledger_file import LedgerFile
+from holdfast.training.partition import (
+    PartitionedModel,
+    PartitionedPictureModel,
+    train_partitioned,
+    train_partitioned_pictures,
+)
+from holdfast.training.partition_certificate import PoisonCertificate, certify, certify_pictures
 from holdfast.training.plain import estimator_from_name, train_plain
 from holdfast.training.polynomial import SwappedNetwork, swap_activations
-from holdfast.training.private import DEFAULT_STEPS, PrivateTraining, check_records, private_events, train_private
+from holdfast.training.private import DEFAULT_STEPS, PrivateTraining, private_events, train_private
+from holdfast.training.refusals import check_records
 from holdfast.training.statement import PrivacyStatement
 from holdfast.training.utility import measure_utility
+from holdfast.training.words import at_most
 
 __all__ = [
     "DEFAULT_STEPS",
     "Entry",
     "Ledger",
+    "LedgerFile",
     "NoisySums",
+    "PartitionedModel",
+    "PartitionedPictureModel",
+    "PoisonCertificate",
     "PrivacyStatement",
     "PrivateTraining",
+    "SampledSums",
     "SwappedNetwork",
     "advantage_of",
     "at_most",
+    "certify",
+    "certify_pictures",
     "check_records",
     "epsilon_of",
+    "epsilon_of_group",
     "epsilon_per_training",
     "estimator_from_name",
     "measure_utility",
     "noise_for",
+    "noise_for_sampled",
     "private_events",
     "swap_activations",
+    "train_partitioned",
+    "train_partitioned_pictures",
     "train_plain",
     "train_private",
 ]

@@ -10,10 +10,13 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from holdfast.data import Matrix
 from holdfast.errors import UsageError
 from holdfast.training.noise import SCALE_BITS, gaussian_integers
+
+Bins = npt.NDArray[np.int64]
 
 GRID_BITS: Final = 16
 """Rows and weights are multiples of 2**-16."""
@@ -86,8 +89,48 @@ def noisy_sum(rows: Matrix, coefficients: Matrix, *, clip_norm: float, noise_mul
     Raises:
         UsageError: a noise multiplier below `SMALLEST_NOISE_MULTIPLIER`.
     """
+    _check_noise(noise_multiplier)
+    total = exact_sum(rows, coefficients, clip_norm=clip_norm, noise_multiplier=noise_multiplier)
+    return _with_noise(total, clip_norm=clip_norm, noise_multiplier=noise_multiplier)
+
+
+def exact_histogram(
+    bins: Bins, coefficients: Matrix, *, size: int, clip_norm: float, noise_multiplier: float
+) -> np.ndarray:
+    """(k, f, size) int64: as `exact_sum` for rows that are 0 but for one 1 in each of f groups of `size` columns.
+
+    Args:
+        bins: (n, f) where the 1 of each group is, 0 to size - 1.
+        coefficients: (n, k) any finite numbers.
+        size: columns of a group.
+        clip_norm: L2 bound on one record's contribution, which has the norm of its coefficients times the root of f.
+        noise_multiplier: of the noise to come; it decides the unit.
+    """
+    integers = clipped_integers(
+        np.ones(bins.shape), coefficients, clip_norm=clip_norm, noise_multiplier=noise_multiplier
+    )
+    total = [[np.bincount(place, weights, size) for place in bins.T] for weights in integers.T]  # exact: below 2**53
+    return np.rint(total).astype(np.int64) << GRID_BITS
+
+
+def noisy_histogram(
+    bins: Bins, coefficients: Matrix, *, size: int, clip_norm: float, noise_multiplier: float
+) -> Matrix:
+    """(k, f, size): `noisy_sum` of rows that are 0 but for one 1 in each of f groups, without writing them out.
+
+    Raises:
+        UsageError: a noise multiplier below `SMALLEST_NOISE_MULTIPLIER`.
+    """
+    _check_noise(noise_multiplier)
+    total = exact_histogram(bins, coefficients, size=size, clip_norm=clip_norm, noise_multiplier=noise_multiplier)
+    return _with_noise(total, clip_norm=clip_norm, noise_multiplier=noise_multiplier)
+
+
+def _check_noise(noise_multiplier: float) -> None:
     if not noise_multiplier >= SMALLEST_NOISE_MULTIPLIER:
         raise UsageError(f"expected a noise multiplier of {SMALLEST_NOISE_MULTIPLIER} or more, got {noise_multiplier}")
-    total = exact_sum(rows, coefficients, clip_norm=clip_norm, noise_multiplier=noise_multiplier)
+
+
+def _with_noise(total: np.ndarray, *, clip_norm: float, noise_multiplier: float) -> Matrix:
     noisy = total + gaussian_integers(total.size).reshape(total.shape)
     return np.asarray(noisy * (clip_norm * noise_multiplier * 2.0**-SCALE_BITS), dtype=np.float64)

@@ -11,25 +11,27 @@ Everything that decides the outcome and is not a record is public: the schema, t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from holdfast import limits
-from holdfast.data import Dataset, Labels, Matrix, Schema, check_features
-from holdfast.errors import ConfigError, DataError, UnsupportedError, UsageError
+from holdfast.data import Dataset, Labels, Matrix, Schema
+from holdfast.errors import UsageError
 from holdfast.models import Encoding, LinearModel, probabilities
-from holdfast.training.accounting import NoisySums, epsilon_of, noise_for
+from holdfast.training.accounting import epsilon_of
+from holdfast.training.budget import Part, planned_events
+from holdfast.training.events import NoisySums
 from holdfast.training.mechanism import GRID_BITS, noisy_sum, on_grid, weights_on_grid
-from holdfast.training.standardise import Standardiser, learn_standardiser, standardiser_widths
+from holdfast.training.refusals import check_records, check_schema
+from holdfast.training.standardise import SHARES, Standardiser, learn_standardiser, standardiser_parts
 
 DEFAULT_STEPS: Final = 60
 CLIP_NORM: Final = 0.4
 """L2 bound on a record's gradient, where a typical standardised record has norm 1."""
 
-_SHARES: Final = (0.15, 0.03, 0.07)
-"""Of the budget, as a share of 1 / noise_multiplier²: for the mean, the distances and the mean squares."""
 _INTERCEPT: Final = 0.4
 """The constant entry that goes with the intercept; below 1, so that it does not crowd out the rest when clipping."""
 _STEP_SIZE: Final = 40.0
@@ -70,19 +72,21 @@ def private_events(
         UsageError: an epsilon, delta or number of steps that has no meaning.
         UnsupportedError: the schema encodes to more columns than private training takes.
     """
-    _check_schema(schema)
+    return planned_events(logistic_parts(schema, steps=steps), epsilon=epsilon, delta=delta)
+
+
+def logistic_parts(schema: Schema, *, steps: int) -> tuple[Part, ...]:
+    """What training takes: the sums of the standardiser, then the gradients.
+
+    Raises:
+        ConfigError, UsageError, UnsupportedError: as `private_events`.
+    """
+    check_schema(schema)
     if not 1 <= steps <= limits.MAX_STEPS:
         raise UsageError(f"expected 1 to {limits.MAX_STEPS} steps, got {steps}")
     encoded = Encoding(schema).width
-    widths = (*standardiser_widths(encoded), _score_count(schema) * (encoded + 1))
-    counts = (1, 1, 1, steps)
-    numbers = sum(count * width for count, width in zip(counts, widths, strict=True))
-    whole = noise_for(epsilon=epsilon, delta=delta, width=numbers)
-    shares = (*_SHARES, (1 - sum(_SHARES)) / steps)
-    return tuple(
-        NoisySums(noise_multiplier=whole / share**0.5, count=count, width=width)
-        for share, count, width in zip(shares, counts, widths, strict=True)
-    )
+    gradients = Part(share=1 - sum(SHARES), count=steps, width=_score_count(schema) * (encoded + 1))
+    return (*standardiser_parts(encoded), gradients)
 
 
 def train_private(
@@ -119,34 +123,45 @@ def train_private(
         UsageError: an epsilon, delta, number of steps or radius that has no meaning.
         UnsupportedError: the schema encodes to more columns than private training takes.
     """
-    _check_schema(data.schema)
+    check_schema(data.schema)
     check_records(data, delta=delta)
     events = private_events(data.schema, epsilon=epsilon, delta=delta, steps=steps)
-    encoding = Encoding(data.schema)
-    radius = _check_radius(evasion_radius, encoding.width)
-    for_mean, for_radius, for_spread, for_step = (event.noise_multiplier for event in events)
-    encoded = encoding.encode(data.X)
-    standard = learn_standardiser(
-        encoded, features=len(data.schema.features), noise_multipliers=(for_mean, for_radius, for_spread)
-    )
-    targets = _targets(data.y, _score_count(data.schema))
-    weights = _descend(encoded, targets, standard, radius=radius, steps=steps, noise_multiplier=for_step)
-    coef = weights[:, :-1] * standard.stretch
+    model, rows = fit_logistic(data, events, evasion_radius=evasion_radius)
     return PrivateTraining(
-        model=LinearModel(data.schema, coef, weights[:, -1] * _INTERCEPT - coef @ standard.centre),
+        model=model,
         events=events,
         epsilon=epsilon_of(events, delta=delta),
         delta=delta,
         steps=steps,
-        noise_multiplier=for_step,
-        rows=standard.rows,
+        noise_multiplier=events[-1].noise_multiplier,
+        rows=rows,
     )
 
 
-def _descend(
-    encoded: Matrix, targets: Matrix, standard: Standardiser, *, radius: Matrix, steps: int, noise_multiplier: float
-) -> Matrix:
+def fit_logistic(
+    data: Dataset, events: Sequence[NoisySums], *, evasion_radius: Matrix | None = None
+) -> tuple[LinearModel, float]:
+    """Take the noisy sums of these events, those of `logistic_parts`: the model, and the noisy number of records.
+
+    It is `train_private` without its checks.
+    """
+    encoding = Encoding(data.schema)
+    radius = _check_radius(evasion_radius, encoding.width)
+    encoded = encoding.encode(data.X)
+    standard = learn_standardiser(
+        encoded,
+        features=len(data.schema.features),
+        noise_multipliers=[event.noise_multiplier for event in events[:-1]],
+    )
+    targets = _targets(data.y, _score_count(data.schema))
+    weights = _descend(encoded, targets, standard, radius=radius, event=events[-1])
+    coef = weights[:, :-1] * standard.stretch
+    return LinearModel(data.schema, coef, weights[:, -1] * _INTERCEPT - coef @ standard.centre), standard.rows
+
+
+def _descend(encoded: Matrix, targets: Matrix, standard: Standardiser, *, radius: Matrix, event: NoisySums) -> Matrix:
     """(scores, width + 1): the weights on standardised records, intercept last, averaged over the last half."""
+    steps, noise_multiplier = event.count, event.noise_multiplier
     rate = min(_STEP_SIZE, _NOISE_BOUND * standard.rows / (noise_multiplier * np.sqrt(steps)))
     rows = _with_intercept(standard.apply(encoded))
     weights = np.zeros((targets.shape[1], rows.shape[1]))
@@ -191,40 +206,6 @@ def _targets(y: Labels, scores: int) -> Matrix:
 def _score_count(schema: Schema) -> int:
     """Two classes are told apart by one score, more have one each."""
     return 1 if len(schema.classes) == 2 else len(schema.classes)
-
-
-def _check_schema(schema: Schema) -> None:
-    if names := schema.ranges_from_data:
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        raise ConfigError(
-            f"private training needs public ranges and categories, those of {shown} were read from the records",
-            hint='write them from what anyone may know (units, physics, law), with range_source = "public"',
-        )
-    if (width := Encoding(schema).width) > limits.MAX_ENCODED_WIDTH:
-        raise UnsupportedError(
-            f"private training takes up to {limits.MAX_ENCODED_WIDTH} encoded columns, the schema has {width}",
-            hint="leave out categories or features",
-        )
-
-
-def check_records(data: Dataset, *, delta: float) -> None:
-    """Check that `train_private` will take these records, before anything is spent on them.
-
-    Raises:
-        DataError, UsageError: as `train_private` would.
-    """
-    if len(data) == 0:
-        raise DataError("expected records to train on, got none")
-    if delta * len(data) >= 1:
-        raise UsageError(
-            f"delta {delta:g} is not below one in the number of records ({len(data)}): "
-            "a mechanism that publishes a whole record would meet it",
-            hint=f"take a delta of at most {0.1 / len(data):.0e}",
-        )
-    check_features(data.X, data.schema)
-    absent = np.setdiff1d(np.arange(len(data.schema.classes)), data.y)
-    if len(absent):
-        raise DataError(f"class {data.schema.classes[int(absent[0])]!r} has no record to train on")
 
 
 def _check_radius(radius: Matrix | None, width: int) -> Matrix:

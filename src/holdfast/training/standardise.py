@@ -7,16 +7,21 @@ the noise. It takes three noisy sums: the mean, a histogram of distances from it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from holdfast.data import Matrix
+from holdfast.training.budget import Part
 from holdfast.training.mechanism import LARGEST_ENTRY, noisy_sum, on_grid
 
 RADII: Final = 2.0 ** (np.arange(-20, 17) / 2)
 """The radii that the histogram of distances tells apart: powers of the square root of 2 from 2**-10 to 2**8."""
+
+SHARES: Final = (0.15, 0.03, 0.07)
+"""Of the budget of a training: for the mean, the distances and the mean squares."""
 
 _LARGEST_SQUARE: Final = 4.0
 _VISIBLE: Final = 2.0
@@ -44,9 +49,7 @@ class Standardiser:
         return on_grid((encoded - self.centre) * self.stretch)
 
 
-def learn_standardiser(
-    encoded: Matrix, *, features: int, noise_multipliers: tuple[float, float, float]
-) -> Standardiser:
+def learn_standardiser(encoded: Matrix, *, features: int, noise_multipliers: Sequence[float]) -> Standardiser:
     """Learn where encoded records lie and how far they spread.
 
     Args:
@@ -63,9 +66,10 @@ def learn_standardiser(
     return Standardiser(centre=centre, stretch=stretch, rows=rows)
 
 
-def standardiser_widths(width: int) -> tuple[int, int, int]:
-    """How many noisy numbers each of the three sums has, for encoded records of this width."""
-    return width + 1, len(RADII), width
+def standardiser_parts(width: int) -> tuple[Part, ...]:
+    """What the three noisy sums take, for encoded records of this width."""
+    widths = (width + 1, len(RADII), width)
+    return tuple(Part(share=share, count=1, width=width) for share, width in zip(SHARES, widths, strict=True))
 
 
 def _centre(encoded: Matrix, features: int, *, noise_multiplier: float) -> tuple[Matrix, float]:
@@ -75,7 +79,10 @@ def _centre(encoded: Matrix, features: int, *, noise_multiplier: float) -> tuple
     bound = float(np.sqrt(features + one**2))
     (total,) = noisy_sum(rows, _ones(rows), clip_norm=bound, noise_multiplier=noise_multiplier)
     number = max(float(total[-1] / one), 1.0)
-    return np.clip(total[:-1] / number, -1.0, 1.0), number
+    seen = max(
+        number, _VISIBLE * bound * noise_multiplier
+    )  # of so few rows that noise hides them, the centre is near 0
+    return np.clip(total[:-1] / seen, -1.0, 1.0), number
 
 
 def _radius(moved: Matrix, *, noise_multiplier: float) -> float:

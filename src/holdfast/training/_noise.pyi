@@ -1,0 +1,17 @@
+"""The native kernels of the noise, built from native/; `holdfast.training.noise` says what they promise."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+def gaussians(
+    words: NDArray[np.uint64],
+    candidates: int,
+    thresholds: NDArray[np.uint64],
+    aliases: NDArray[np.uint16],
+    sure: NDArray[np.uint32],
+    out: NDArray[np.int64],
+) -> list[int]: ...
+def add_rounded(total: NDArray[np.int64], values: NDArray[Any], per_unit: float, largest: float) -> None: ...
+def scaled(total: NDArray[np.int64], unit: float, out: NDArray[Any]) -> None: ...

@@ -1,0 +1,65 @@
+"""The one door between clipped gradients and the optimizer: sums in whole numbers, noise in whole numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from holdfast.training.native import native
+from holdfast.training.noise import ROW, SCALE_BITS, gaussian_integers
+
+_LARGEST: Final = 2.0**61
+"""Units that one micro-batch can add; more is no sum of clipped gradients and counts as 0."""
+_PIECE: Final = 8 * ROW
+"""Numbers that get their noise at once; the random words for them fit the cache."""
+
+
+class NoisySum:
+    """Sums of clipped gradients, released with noise alone.
+
+    A sum S is kept in units of 2**-SCALE_BITS standard deviations of the noise, as whole numbers; what is released is
+    S + floor(N) = floor(S + N), a function of what the Gaussian mechanism releases, so no low-order bit tells more than
+    it does (see `noise`). The change back to floats comes after it.
+
+    Args:
+        parameters: whose gradients these are.
+        deviation: standard deviation of the noise.
+        divisor: what the noisy sum is divided by, such as the average size of a batch; public.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], *, deviation: float, divisor: float) -> None:
+        self._parameters = tuple(parameters)
+        self._unit = deviation * 2.0**-SCALE_BITS
+        self._divisor = divisor
+        ends = list(accumulate(parameter.numel() for parameter in self._parameters))
+        self._parts = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+        self._total = np.zeros(ends[-1], dtype=np.int64)
+        self._released = [torch.zeros(parameter.shape, dtype=parameter.dtype) for parameter in self._parameters]
+
+    def clear(self) -> None:
+        """Begin a new sum."""
+        self._total[:] = 0
+
+    def add(self, gradients: Sequence[Tensor]) -> None:
+        """Add the clipped sum of one micro-batch, one tensor for each parameter, rounded to whole units."""
+        for part, gradient in zip(self._parts, gradients, strict=True):
+            native.add_rounded(self._total[part], _flat(gradient), 1 / self._unit, _LARGEST)
+
+    def release(self) -> None:
+        """Add noise to the sum, and put it, divided, into each parameter's `grad`."""
+        for start in range(0, len(self._total), _PIECE):
+            piece = self._total[start : start + _PIECE]
+            piece += gaussian_integers(len(piece))
+        for part, out, parameter in zip(self._parts, self._released, self._parameters, strict=True):
+            native.scaled(self._total[part], self._unit / self._divisor, _flat(out))
+            parameter.grad = out.to(parameter.device)
+
+
+def _flat(tensor: Tensor) -> NDArray[Any]:
+    return tensor.detach().cpu().contiguous().view(-1).numpy()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -11,11 +9,10 @@ from sklearn.tree import DecisionTreeClassifier
 from tests.attacks.attack_cases import Constant, Dice, Logits, Memory, noise_data, numbers_schema
 
 from holdfast.attacks import membership_inference
-from holdfast.attacks.membership import likelihood_ratios, shadow_split
 from holdfast.data import Dataset
 from holdfast.errors import DataError, UnsupportedError, UsageError
 from holdfast.evidence import Evidence
-from holdfast.models import LinearModel, Model, OnnxModel, fit_estimator
+from holdfast.models import LinearModel, OnnxModel, fit_estimator
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -39,78 +36,6 @@ def constant(data: Dataset, *, seed: int) -> Constant:
 def two_sides(rows: int = 120, seed: int = 0) -> tuple[Dataset, Dataset]:
     data = noise_data(rows, np.random.default_rng(seed))
     return data.split(test_fraction=0.5, seed=seed)
-
-
-def test_the_scores_are_those_of_the_algorithm_written_as_a_loop() -> None:
-    members, others = two_sides(24, seed=1)
-    pool = Dataset(members.schema, np.vstack([members.X, others.X]), np.concatenate([members.y, others.y]))
-    target = logistic(members, seed=0)
-    result = membership_inference(
-        target, members=members, non_members=others, trainer=logistic, n_shadows=10, rng=np.random.default_rng(5)
-    )
-
-    # Carlini et al. 2022, algorithm 1 (online), with a variance shared by all records on either side
-    rng = np.random.default_rng(5)
-    inside = shadow_split(pool.y, 10, share=0.5, rng=rng)
-    shadows = [logistic(pool.take(inside[s]), seed=int(rng.integers(2**31))) for s in range(10)]
-
-    def phi(model: Model, i: int) -> float:
-        p = model.predict_proba(pool.X[[i]])[0]
-        return math.log(p[pool.y[i]] / p[1 - pool.y[i]])
-
-    groups = {
-        (i, side): [phi(shadows[s], i) for s in range(10) if inside[s, i] == side]
-        for i in range(len(pool))
-        for side in (True, False)
-    }
-    variance = {}
-    for side in (True, False):
-        mine = [values for (_, s), values in groups.items() if s == side]
-        squares = sum((v - sum(values) / len(values)) ** 2 for values in mine for v in values)
-        variance[side] = squares / sum(len(values) - 1 for values in mine)
-    for i in range(len(pool)):
-        log_density = {
-            side: -0.5 * math.log(2 * math.pi * variance[side])
-            - (phi(target, i) - sum(groups[i, side]) / len(groups[i, side])) ** 2 / (2 * variance[side])
-            for side in (True, False)
-        }
-        assert result.scores[i] == pytest.approx(log_density[True] - log_density[False], abs=1e-9)
-
-
-def test_with_many_shadows_each_record_has_a_variance_of_its_own() -> None:
-    rng = np.random.default_rng(2)
-    inside = shadow_split(np.array([0, 0, 0]), 128, share=0.5, rng=rng)
-    shadows = rng.standard_normal((128, 3)) * [1.0, 5.0, 0.2] + inside * 0.5
-    target = np.array([0.3, 1.0, 0.1])
-    for i, score in enumerate(likelihood_ratios(target, shadows, inside)):
-        ins, outs = shadows[inside[:, i], i], shadows[~inside[:, i], i]
-        expected = [
-            -0.5 * math.log(v.var(ddof=1)) - (target[i] - v.mean()) ** 2 / (2 * v.var(ddof=1)) for v in (ins, outs)
-        ]
-        assert score == pytest.approx(expected[0] - expected[1], abs=1e-9)
-
-
-@pytest.mark.parametrize(("share", "count"), [(0.5, 16), (0.8, 24), (0.05, 8), (0.4, 13)])
-def test_every_record_is_in_as_many_shadows_as_every_other(share: float, count: int) -> None:
-    inside = shadow_split(np.arange(50) % 3, 32, share=share, rng=np.random.default_rng(0))
-    assert (inside.sum(axis=0) == count).all()
-    assert len({row.tobytes() for row in inside}) == 32
-
-
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
-@pytest.mark.parametrize("rare", [2, 3, 5])
-def test_every_shadow_has_a_record_of_every_class_however_rare(share: float, rare: int) -> None:
-    y = np.repeat([0, 1], [100, rare])
-    for seed in range(20):
-        inside = shadow_split(y, 9, share=share, rng=np.random.default_rng(seed))
-        assert inside[:, y == 1].any(axis=1).all()
-        assert (inside.sum(axis=0) >= 2).all()
-        assert (inside.sum(axis=0) <= 7).all()
-
-
-def test_a_class_with_one_record_is_refused_before_a_shadow_is_trained() -> None:
-    with pytest.raises(DataError, match="2 or more records of each class"):
-        shadow_split(np.array([0, 0, 0, 1]), 8, share=0.5, rng=np.random.default_rng(0))
 
 
 def test_a_model_that_remembers_its_rows_gives_them_all_away() -> None:

@@ -8,8 +8,8 @@ from holdfast.attacks.evasion import evasion
 from holdfast.attacks.evasion_result import EvasionResult, SecurityCurve
 from holdfast.attacks.extraction import ExtractionResult, extraction
 from holdfast.attacks.feasible import ranges, repair
-from holdfast.attacks.membership import MembershipResult, membership_inference
 from holdfast.attacks.oracle import check_subject
+from holdfast.attacks.privacy import MembershipResult, membership_inference, prepare_membership, risk_list
 from holdfast.attacks.stats import paired_difference
 from holdfast.attacks.synthetic import levelled_rows, synthetic_rows
 from holdfast.attacks.threat import FeasibleChange
@@ -26,7 +26,9 @@ __all__ = [
     "levelled_rows",
     "membership_inference",
     "paired_difference",
+    "prepare_membership",
     "ranges",
     "repair",
+    "risk_list",
     "synthetic_rows",
 ]

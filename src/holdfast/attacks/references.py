@@ -11,6 +11,10 @@ MEMBERSHIP: Final = (
     "NIST AI 100-2e2025 NISTAML.033 Membership Inference",
     "OWASP ML04:2023 Membership Inference Attack",
 )
+INVERSION: Final = (
+    "MITRE ATLAS AML.T0024.001 Invert AI Model",
+    "OWASP ML03:2023 Model Inversion Attack",
+)
 EVASION: Final = (
     "MITRE ATLAS AML.T0015 Evade AI Model",
     "MITRE ATLAS AML.T0043 Craft Adversarial Data",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -39,3 +40,25 @@ def real_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+MadeOnce = Callable[[str, Callable[[Path], None]], Path]
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """A folder by its name, made by whichever worker needs it first, for all of them. Tests must not change it."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # a worker's folder lies in that of the whole run
+
+    def folder(name: str, make: Callable[[Path], None]) -> Path:
+        made = root / f"{name}.made"
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                make(root / name)
+                made.touch()
+        return root / name
+
+    return folder

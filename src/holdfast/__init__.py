@@ -4,7 +4,11 @@ The story, in the order in which data flows:
 
     load, run_checks, build_manifest        what the records are, and what is wrong with them
     train_private, train_plain              a model, with a privacy guarantee or without
+    DPLogisticRegression, PrivateTrainer    the same in the shape of scikit-learn, and for any PyTorch module
+    LedgerFile                              every use of the records in one place, held against one limit
+    train_partitioned, certify              a vote that a few poisoned records cannot turn
     membership_inference, evasion, extraction   what an attacker gets out of it
+    prepare_membership, risk_list           whose data stands out
     harden, harden_with_examples            the same model, harder to fool; what that bought and cost
     write_bundle, seal, open_sealed         the model with its evidence, signed and encrypted
     Policy, judge                           whether the evidence is enough
@@ -24,7 +28,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from holdfast.attacks import FeasibleChange, membership_inference
+    from holdfast.attacks import FeasibleChange, membership_inference, prepare_membership, risk_list
     from holdfast.attacks.evasion import evasion
     from holdfast.attacks.extraction import extraction
     from holdfast.custody import (
@@ -53,6 +57,8 @@ if TYPE_CHECKING:
         tumour_frame,
         tumour_schema,
     )
+    from holdfast.data.image_checks import check_images
+    from holdfast.data.images import Images, load_images
     from holdfast.data.load import load
     from holdfast.errors import HoldfastError
     from holdfast.evidence import Evidence, Figure
@@ -69,12 +75,20 @@ if TYPE_CHECKING:
     from holdfast.serving import Access, AuditLog, Service, Store, calibrate
     from holdfast.training import (
         Ledger,
+        LedgerFile,
         estimator_from_name,
         measure_utility,
         swap_activations,
         train_plain,
         train_private,
     )
+    from holdfast.training.estimators import DPGradientBoostingClassifier, DPLinearRegression, DPLogisticRegression
+    from holdfast.training.estimators.mlp import DPMLPClassifier
+    from holdfast.training.images.classifier import DPImageClassifier
+    from holdfast.training.partition import train_partitioned
+    from holdfast.training.partition_certificate import certify
+    from holdfast.training.sgd.settings import PrivateSettings
+    from holdfast.training.sgd.trainer import PrivateTrainer
 
 __version__ = "0.1.0"
 
@@ -82,6 +96,11 @@ __all__ = [
     "Access",
     "AuditLog",
     "Client",
+    "DPGradientBoostingClassifier",
+    "DPImageClassifier",
+    "DPLinearRegression",
+    "DPLogisticRegression",
+    "DPMLPClassifier",
     "Dataset",
     "Evaluator",
     "Evidence",
@@ -89,7 +108,9 @@ __all__ = [
     "Feature",
     "Figure",
     "HoldfastError",
+    "Images",
     "Ledger",
+    "LedgerFile",
     "LinearModel",
     "Manifest",
     "Model",
@@ -98,6 +119,8 @@ __all__ = [
     "Policy",
     "PrivatePlan",
     "PrivateSession",
+    "PrivateSettings",
+    "PrivateTrainer",
     "Project",
     "Recipient",
     "RecipientKey",
@@ -111,6 +134,8 @@ __all__ = [
     "__version__",
     "build_manifest",
     "calibrate",
+    "certify",
+    "check_images",
     "compare",
     "compile_private",
     "create_app",
@@ -122,15 +147,18 @@ __all__ = [
     "inspect_table",
     "judge",
     "load",
+    "load_images",
     "load_model",
     "measure_utility",
     "membership_inference",
     "open_sealed",
     "open_to",
+    "prepare_membership",
     "read_table",
     "render_report",
     "report_json",
     "report_plan",
+    "risk_list",
     "robust_logistic",
     "run",
     "run_checks",
@@ -138,6 +166,7 @@ __all__ = [
     "seal",
     "serve",
     "swap_activations",
+    "train_partitioned",
     "train_plain",
     "train_private",
     "tumour_frame",
@@ -150,6 +179,11 @@ _ROOM_OF = {
     "Access": "serving",
     "AuditLog": "serving",
     "Client": "http",
+    "DPGradientBoostingClassifier": "training.estimators",
+    "DPImageClassifier": "training.images.classifier",
+    "DPLinearRegression": "training.estimators",
+    "DPLogisticRegression": "training.estimators",
+    "DPMLPClassifier": "training.estimators.mlp",
     "Dataset": "data",
     "Evaluator": "private_inference",
     "Evidence": "evidence",
@@ -157,7 +191,9 @@ _ROOM_OF = {
     "Feature": "data",
     "Figure": "evidence",
     "HoldfastError": "errors",
+    "Images": "data.images",
     "Ledger": "training",
+    "LedgerFile": "training",
     "LinearModel": "models",
     "Manifest": "data",
     "Model": "models",
@@ -166,6 +202,8 @@ _ROOM_OF = {
     "Policy": "policy",
     "PrivatePlan": "private_inference",
     "PrivateSession": "private_inference",
+    "PrivateSettings": "training.sgd.settings",
+    "PrivateTrainer": "training.sgd.trainer",
     "Project": "pipeline",
     "Recipient": "custody",
     "RecipientKey": "custody",
@@ -178,6 +216,8 @@ _ROOM_OF = {
     "VerifyKey": "custody",
     "build_manifest": "data",
     "calibrate": "serving",
+    "certify": "training.partition_certificate",
+    "check_images": "data.image_checks",
     "compare": "data",
     "compile_private": "private_inference",
     "create_app": "http",
@@ -189,15 +229,18 @@ _ROOM_OF = {
     "inspect_table": "data",
     "judge": "policy",
     "load": "data",
+    "load_images": "data.images",
     "load_model": "models",
     "measure_utility": "training",
     "membership_inference": "attacks",
     "open_sealed": "custody",
     "open_to": "custody",
+    "prepare_membership": "attacks",
     "read_table": "data",
     "render_report": "report",
     "report_json": "report",
     "report_plan": "private_inference",
+    "risk_list": "attacks",
     "robust_logistic": "hardening",
     "run": "pipeline.runner",
     "run_checks": "data",
@@ -205,6 +248,7 @@ _ROOM_OF = {
     "seal": "custody",
     "serve": "http",
     "swap_activations": "training",
+    "train_partitioned": "training.partition",
     "train_plain": "training",
     "train_private": "training",
     "tumour_frame": "data",

@@ -28,6 +28,8 @@ class HoldfastError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")  # so that a traceback shows it too
 
 
 class UsageError(HoldfastError):

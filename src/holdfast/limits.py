@@ -61,13 +61,31 @@ MIN_EPSILON: Final = 0.01
 MAX_EPSILON: Final = 10.0
 """Above it one record may change the odds 22,000-fold, which should not be called private."""
 MIN_DELTA: Final = 1e-12
-"""Below it the 59 bits to which noise is exact no longer do."""
+"""Below it the 65 bits to which noise is exact no longer do."""
 MAX_STEPS: Final = 1_000
 """Noisy steps of one training; 60 do, and each costs noise in all others."""
 MAX_ENCODED_WIDTH: Final = 2**14
 """Encoded columns in private training; up to it, sums of squares are exact."""
 MAX_LEDGER_ENTRIES: Final = 10_000
 """Uses of the records in one privacy ledger."""
+MAX_GROUP_SIZE: Final = 100
+"""Records of one person; with more than that in a table, they are better made into one."""
+MAX_SGD_STEPS: Final = 1_000_000
+"""Steps of one DP-SGD training; those of the largest published ones are below 100,000."""
+MAX_CLIP_NORM: Final = 1e6
+"""Clipping norms up to it, and down to its reciprocal, keep every sum within the range of a 32-bit float."""
+MAX_MICRO_BATCH: Final = 4_096
+"""Records whose gradients are summed in floating point; rounding takes 6.8 % of the clipping norm there."""
+MAX_CHECKPOINT_BYTES: Final = 16 * 2**30
+"""Bytes of a checkpoint; 1,000 million weights with an optimizer's two moments fit."""
+MAX_PARTITIONS: Final = 10_000
+"""Partitions, and so models, of one ensemble against poison; the paper's largest is 3,000."""
+
+# Attacks
+MAX_SHADOW_ANSWERS: Final = 2**27
+"""Shadows times records; as float64 they take 1 GiB, and attacks need a few arrays of that size."""
+MAX_SHADOW_FILE_BYTES: Final = 2 * 2**30
+"""Bytes of kept answers of shadow models; `MAX_SHADOW_ANSWERS` of them take half."""
 
 # Service
 MAX_REQUEST_BYTES: Final = 16 * 2**20

@@ -45,6 +45,8 @@ REQUIRABLE: Final = (
     "utility",
     "privacy-guarantee",
     "membership-inference",
+    "membership-risk",
+    "privacy-audit",
     "evasion",
     "extraction",
     "hardening",

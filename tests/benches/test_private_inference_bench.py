@@ -38,11 +38,12 @@ def test_a_run_without_peers_prints_every_figure_of_a_case() -> None:
     assert all(line["ours"] > 0 and line["peer"] is line["peer_name"] is line["ratio"] is None for line in lines)
 
 
-def test_an_unknown_case_is_refused() -> None:
-    command = [sys.executable, bench.__file__, "--cases", "oracle"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    assert "invalid choice: 'oracle'" in done.stderr
+def test_an_unknown_case_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", [bench.__file__, "--cases", "oracle"])
+    with pytest.raises(SystemExit) as refused:
+        bench.main()
+    assert refused.value.code == 2
+    assert "invalid choice: 'oracle'" in capsys.readouterr().err
 
 
 def test_a_ratio_above_one_means_that_ours_is_less(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,16 +1,22 @@
-"""The command line as a person runs it: a process of its own, and the demo, carried out once."""
+"""The command line through its front door, in this process or in one of its own; and the demo, carried out once."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
+from tests.conftest import MadeOnce
+
+from holdfast.cli import main
 
 HOLDFAST = Path(sys.executable).with_name("holdfast")
 
@@ -33,7 +39,22 @@ class Said:
 
 
 def holdfast(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> Said:
-    """Run a command."""
+    """Run a command in this process, in which it finds its libraries loaded."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.setattr(sys, "argv", ["holdfast", *map(str, arguments)])
+        patch.chdir(cwd or Path.cwd())
+        for name in [name for name in os.environ if name.startswith("HOLDFAST_")]:
+            patch.delenv(name)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        with pytest.raises(SystemExit) as end:
+            main()
+    return Said(int(end.value.code or 0), out.getvalue(), err.getvalue())
+
+
+def spawned(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> Said:
+    """Run a command as a person does, in a process of its own."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")} | environment
     done = subprocess.run(
         [HOLDFAST, *map(str, arguments)], cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False
@@ -58,10 +79,16 @@ class Demo:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+def demo(made_once: MadeOnce) -> Demo:
     """The demo, carried out once. Tests must not change it."""
-    folder = tmp_path_factory.mktemp("demo") / "tumours"
-    return Demo(folder, holdfast("demo", folder))
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        said = spawned("demo", folder / "tumours")
+        (folder / "said.json").write_text(json.dumps(asdict(said)))
+
+    folder = made_once("demo", make)
+    return Demo(folder / "tumours", Said(**json.loads((folder / "said.json").read_text())))
 
 
 @pytest.fixture

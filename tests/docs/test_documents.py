@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 BIN = Path(sys.executable).parent
 READY_S = 60
+RUN_EACH = "import runpy, sys; [runpy.run_path(path, run_name='__main__') for path in sys.argv[1:]]"
 
 
 def blocks(document: Path, language: str) -> list[str]:
@@ -91,11 +92,13 @@ def test_every_command_in_a_document_succeeds(document: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_python_example_in_a_document_runs(document: Path, tmp_path: Path) -> None:
-    for example in blocks(document, "python"):
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{example}\n{done.stderr}"
+    """One after the other, so that libraries are loaded once; each has names of its own and can be copied alone."""
+    examples = [tmp_path / f"example-{number}.py" for number, _ in enumerate(blocks(document, "python"), start=1)]
+    for path, example in zip(examples, blocks(document, "python"), strict=True):
+        path.write_text(example)
+    command = [sys.executable, "-W", "error", "-c", RUN_EACH, *map(str, examples)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_command_of_the_command_line_is_documented() -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.conftest import MadeOnce
 
-from holdfast.pipeline import Project, keyring
+from holdfast.pipeline import Project, SilentReporter, keyring
+from holdfast.pipeline.runner import run
 from holdfast.pipeline.steps.trainers import open_ledger
 from holdfast.training import Entry
 
@@ -73,18 +79,71 @@ def entered(project: Project) -> tuple[Entry, ...]:
     return open_ledger(project).entries
 
 
+class Heard(SilentReporter):
+    """Remembers which steps were done and which were skipped."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.skipped: list[str] = []
+
+    def skip(self, step: str, *, lines: tuple[str, ...]) -> None:
+        self.skipped.append(step)
+
+    def finish(self, step: str, *, lines: tuple[str, ...], seconds: float) -> None:
+        assert lines, f"{step} has nothing to say"
+        self.done.append(step)
+
+
+def go(project: Project, until: str = "report") -> Heard:
+    """Run a project as a new process would, which remembers nothing."""
+    heard = Heard()
+    run(Project.read(project.path), reporter=heard, until=until)
+    return heard
+
+
+def write_project(
+    folder: Path,
+    *,
+    method: str = PLAIN,
+    limit: float = 8.0,
+    harden: str = "adversarial",
+    policy: str = "min_accuracy = 0.5",
+) -> Project:
+    """Write the project to a folder, with the settings given, and read it."""
+    path = folder / "holdfast.toml"
+    path.write_text(CONFIG.format(method=method, limit=limit, harden=harden, policy=policy))
+    if not (folder / "loans.csv").exists():
+        loans().to_csv(folder / "loans.csv", index=False)
+        keyring.make_keys(folder / "keys")
+    return Project.read(path)
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Project]:
-    """Write the project to a folder, with the settings given, and read it."""
+    """Write the project to the test's folder; see `write_project`."""
+    return partial(write_project, tmp_path)
 
-    def write_project(
-        *, method: str = PLAIN, limit: float = 8.0, harden: str = "adversarial", policy: str = "min_accuracy = 0.5"
-    ) -> Project:
-        path = tmp_path / "holdfast.toml"
-        path.write_text(CONFIG.format(method=method, limit=limit, harden=harden, policy=policy))
-        if not (tmp_path / "loans.csv").exists():
-            loans().to_csv(tmp_path / "loans.csv", index=False)
-            keyring.make_keys(tmp_path / "keys")
-        return Project.read(path)
 
-    return write_project
+@dataclass(frozen=True)
+class CarriedOut:
+    """A project, and the steps that carrying it out did."""
+
+    project: Project
+    done: list[str]
+
+
+@pytest.fixture
+def carried_out(made_once: MadeOnce, tmp_path: Path) -> Callable[..., CarriedOut]:
+    """A copy, in the test's folder, of the project with its usual settings after a run up to a step."""
+
+    def copy(*, method: str = PLAIN, until: str = "report") -> CarriedOut:
+        def make(folder: Path) -> None:
+            folder.mkdir()
+            heard = go(write_project(folder, method=method), until)
+            (folder / "done.json").write_text(json.dumps(heard.done))
+
+        made = made_once(f"loans-{method}-{until}", make)
+        shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+        return CarriedOut(Project.read(tmp_path / "holdfast.toml"), json.loads((tmp_path / "done.json").read_text()))
+
+    return copy

@@ -18,19 +18,13 @@ import pytest
 
 from holdfast.data import Dataset
 from holdfast.errors import BudgetError, ConfigError, DataError, IntegrityError, UsageError
-from holdfast.pipeline import Project, SilentReporter
+from holdfast.pipeline import Project
 from holdfast.pipeline.project import read_evidence
-from holdfast.pipeline.runner import run
 from holdfast.pipeline.steps.trainers import enter_exact_use, open_ledger
 
-from .conftest import PLAIN, entered, loans
+from .conftest import PLAIN, CarriedOut, entered, go, loans
 
 NO_SALT = "0" * 64
-
-
-def go(project: Project, until: str = "report") -> None:
-    """Run a project as a new process would, which remembers nothing."""
-    run(Project.read(project.path), reporter=SilentReporter(), until=until)
 
 
 def rare(rows: int) -> pd.DataFrame:
@@ -71,9 +65,10 @@ def row_bytes(data: Dataset) -> list[bytes]:
     return [x.tobytes() + y.tobytes() for x, y in zip(data.X, data.y, strict=True)]
 
 
-def test_no_digest_that_leaves_the_house_can_be_worked_out_from_guessed_rows(write: Callable[..., Project]) -> None:
-    project = write(method="private")
-    go(project)
+def test_no_digest_that_leaves_the_house_can_be_worked_out_from_guessed_rows(
+    carried_out: Callable[..., CarriedOut],
+) -> None:
+    project = carried_out(method="private").project
     released = {digest.decode() for digest in released_digests(project)}
     card = json.loads((project.out / "seal" / "bundle" / "card.json").read_text())
     assert card["data_digest"] == project.table_id
@@ -94,22 +89,22 @@ def test_the_checks_are_about_a_table_by_its_salted_name(write: Callable[..., Pr
     assert project.table_id != evidence.subject
 
 
-def test_a_private_run_enters_every_use_and_no_skipped_run_does(write: Callable[..., Project]) -> None:
-    project = write(method="private")
-    go(project)
+def test_a_private_run_enters_every_use_and_no_skipped_run_does(carried_out: Callable[..., CarriedOut]) -> None:
+    project = carried_out(method="private").project
     entries = entered(project)
     assert [(entry.step, entry.private) for entry in entries] == [
         ("loans: check", False),
         ("loans: train", True),
         ("loans: tests", False),
         ("loans: attack", False),
+        ("loans: audit", False),
         ("loans: harden", True),
     ]
     assert 2.0 < open_ledger(project).epsilon < 4.0
     go(project)
     assert entered(project) == entries
     stated = json.loads((project.out / "harden" / "statement.json").read_text())["not_covered"]
-    for step in ("check", "tests", "attack"):
+    for step in ("check", "tests", "attack", "audit"):
         assert any(f"'loans: {step}' used records without noise" in sentence for sentence in stated)
 
 
@@ -142,7 +137,7 @@ def test_a_use_is_on_the_disk_before_it_begins(
     seen: list[str] = []
 
     def watch(module: str, name: str, step: str) -> None:
-        place = import_module(f"holdfast.pipeline.steps.{module}")
+        place = import_module(f"holdfast.{module}")
         work = getattr(place, name)
 
         def spy(*args: Any, **options: Any) -> Any:
@@ -152,10 +147,10 @@ def test_a_use_is_on_the_disk_before_it_begins(
 
         monkeypatch.setattr(place, name, spy)
 
-    watch("train", "train_private", "train")
-    watch("harden", "train_private", "harden")
-    watch("harden", "robust_logistic", "harden")
-    watch("trainers", "train_plain", "train")
+    watch("training.estimators.logistic", "fit_logistic", "train")
+    watch("pipeline.steps.harden", "train_private", "harden")
+    watch("pipeline.steps.harden", "robust_logistic", "harden")
+    watch("pipeline.steps.trainers", "train_plain", "train")
     go(project, "harden")
     assert {"train", "harden"} <= set(seen)
 

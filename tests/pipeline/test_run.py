@@ -18,64 +18,40 @@ from holdfast.pipeline.runner import NAMES, run
 from holdfast.pipeline.state import State, digest_folder
 from holdfast.pipeline.steps.trainers import open_ledger
 
-from .conftest import entered, loans
+from .conftest import CarriedOut, entered, go, loans
 
 
-class Heard(SilentReporter):
-    """Remembers which steps were done and which were skipped."""
-
-    def __init__(self) -> None:
-        self.done: list[str] = []
-        self.skipped: list[str] = []
-
-    def skip(self, step: str, *, lines: tuple[str, ...]) -> None:
-        self.skipped.append(step)
-
-    def finish(self, step: str, *, lines: tuple[str, ...], seconds: float) -> None:
-        assert lines, f"{step} has nothing to say"
-        self.done.append(step)
-
-
-def go(project: Project, until: str = "report") -> Heard:
-    """Run a project as a new process would, which remembers nothing."""
-    heard = Heard()
-    run(Project.read(project.path), reporter=heard, until=until)
-    return heard
-
-
-def test_a_run_does_every_step_and_the_next_run_none(write: Callable[..., Project]) -> None:
-    project = write()
-    assert go(project).done == list(NAMES)
-    again = go(project)
+def test_a_run_does_every_step_and_the_next_run_none(carried_out: Callable[..., CarriedOut]) -> None:
+    first = carried_out()
+    assert first.done == list(NAMES)
+    again = go(first.project)
     assert (again.done, again.skipped) == ([], list(NAMES))
 
 
-def test_a_file_that_was_only_touched_is_not_a_change(write: Callable[..., Project]) -> None:
-    project = write()
-    go(project, "attack")
+def test_a_file_that_was_only_touched_is_not_a_change(carried_out: Callable[..., CarriedOut]) -> None:
+    project = carried_out(until="attack").project
     os.utime(project.table_path, (1, 1))
     os.utime(project.path, (1, 1))
     assert go(project, "attack").done == []
 
 
-def test_a_changed_policy_does_not_train_again(write: Callable[..., Project]) -> None:
-    project = write()
-    go(project)
+def test_a_changed_policy_does_not_train_again(
+    write: Callable[..., Project], carried_out: Callable[..., CarriedOut]
+) -> None:
+    project = carried_out().project
     write(policy="min_accuracy = 0.6")
     assert go(project).done == ["rehearse", "report"]
 
 
-def test_a_changed_row_does_everything_again(write: Callable[..., Project]) -> None:
-    project = write()
-    go(project, "attack")
+def test_a_changed_row_does_everything_again(carried_out: Callable[..., CarriedOut]) -> None:
+    project = carried_out(until="attack").project
     text = project.table_path.read_text()
     project.table_path.write_text(text.replace("rent", "own", 1))
     assert go(project, "attack").done == ["check", "train", "attack"]
 
 
-def test_a_changed_output_is_made_again(write: Callable[..., Project]) -> None:
-    project = write()
-    go(project, "attack")
+def test_a_changed_output_is_made_again(carried_out: Callable[..., CarriedOut]) -> None:
+    project = carried_out(until="attack").project
     model = project.out / "train" / "model.onnx"
     model.write_bytes(model.read_bytes()[:-1])
     heard = go(project, "attack")
@@ -122,9 +98,8 @@ def test_a_policy_that_is_not_met_is_told_and_nothing_is_served(write: Callable[
     assert (project.out / "report" / "report.html").exists()
 
 
-def test_the_sealed_bundle_is_the_model_with_evidence_about_it(write: Callable[..., Project]) -> None:
-    project = write()
-    go(project)
+def test_the_sealed_bundle_is_the_model_with_evidence_about_it(carried_out: Callable[..., CarriedOut]) -> None:
+    project = carried_out().project
     keys = project.root / "keys"
     key, signer = RecipientKey.load(keys / "recipient.key"), VerifyKey.load(keys / "signer.pub")
     bundle = open_sealed(project.out / "seal" / "loans-1.holdfast", key=key, signer=signer)
@@ -133,9 +108,8 @@ def test_the_sealed_bundle_is_the_model_with_evidence_about_it(write: Callable[.
     assert about == {bundle.model_digest}
 
 
-def test_what_leaves_the_house_names_no_single_record(write: Callable[..., Project]) -> None:
-    project = write()
-    go(project, "seal")
+def test_what_leaves_the_house_names_no_single_record(carried_out: Callable[..., CarriedOut]) -> None:
+    project = carried_out().project
     sealed = [json.loads(path.read_text()) for path in (project.out / "seal/bundle/evidence").iterdir()]
     assert {item["kind"] for item in sealed} >= {"data-checks", "membership-inference", "evasion"}
     for item in sealed:
@@ -149,8 +123,9 @@ def test_any_classifier_goes_the_whole_way(
     write: Callable[..., Project], method: str, recwarn: pytest.WarningsRecorder
 ) -> None:
     project = write(method=method)
-    text = project.path.read_text().replace("[privacy]", "[train.params]\nmax_iter = 2000\n\n[privacy]")
-    project.path.write_text(text if "MLP" in method else text.replace("max_iter = 2000", "n_estimators = 10"))
+    params = 'solver = "lbfgs"\nhidden_layer_sizes = [8]\nmax_iter = 2000' if "MLP" in method else "n_estimators = 10"
+    text = project.path.read_text().replace("[privacy]", f"[train.params]\n{params}\n\n[privacy]")
+    project.path.write_text(text)
     assert go(project).done == list(NAMES)
     assert isinstance(project.model("harden"), OnnxModel)
     kinds = {item.kind for item in project.evidence("rehearse")}
@@ -187,9 +162,8 @@ def test_a_training_that_would_pass_the_limit_does_not_start(write: Callable[...
     assert not (project.out / "harden").exists()
 
 
-def test_a_ledger_that_was_edited_stops_the_run(write: Callable[..., Project]) -> None:
-    project = write(method="private")
-    go(project, "train")
+def test_a_ledger_that_was_edited_stops_the_run(carried_out: Callable[..., CarriedOut]) -> None:
+    project = carried_out(method="private").project
     text = project.ledger_path.read_text()
     project.ledger_path.write_text(text.replace('"count":60', '"count":1'))
     (project.out / "state.json").unlink()
@@ -207,9 +181,8 @@ def test_ranges_read_from_the_records_stop_a_private_training(write: Callable[..
     assert (project.out / "check" / "manifest.json").exists()
 
 
-def test_the_statement_of_the_last_model_counts_the_first_one_too(write: Callable[..., Project]) -> None:
-    project = write(method="private")
-    go(project, "harden")
+def test_the_statement_of_the_last_model_counts_the_first_one_too(carried_out: Callable[..., CarriedOut]) -> None:
+    project = carried_out(method="private").project
     first = json.loads((project.out / "train/statement.json").read_text())
     last = json.loads((project.out / "harden/statement.json").read_text())
     assert first["epsilon"] == pytest.approx(2.0, rel=0.02)
@@ -225,9 +198,8 @@ def test_too_few_rows_for_a_watch_are_told_and_stop_nothing(write: Callable[...,
     assert "no watch" in (project.out / "state.json").read_text()
 
 
-def test_the_folder_may_be_moved(write: Callable[..., Project], tmp_path: Path) -> None:
-    project = write()
-    go(project, "attack")
+def test_the_folder_may_be_moved(carried_out: Callable[..., CarriedOut], tmp_path: Path) -> None:
+    carried_out(until="attack")
     elsewhere = tmp_path.with_name(tmp_path.name + "-moved")
     tmp_path.rename(elsewhere)
     assert go(Project.read(elsewhere / "holdfast.toml"), "attack").done == []

@@ -14,36 +14,21 @@ from hypothesis import strategies as st
 
 from holdfast.custody import Recipient, RecipientKey, VerifyKey, open_sealed
 from holdfast.errors import SystemFault, WireError
-from holdfast.pipeline import Project, SilentReporter, keyring
+from holdfast.pipeline import Project, keyring
 from holdfast.pipeline.project import read_evidence
-from holdfast.pipeline.runner import run
 from holdfast.pipeline.state import FORMAT, State, digest_folder
 
-
-class Heard(SilentReporter):
-    """Remembers which steps were done."""
-
-    def __init__(self) -> None:
-        self.done: list[str] = []
-
-    def finish(self, step: str, *, lines: tuple[str, ...], seconds: float) -> None:
-        self.done.append(step)
-
-
-def go(project: Project, until: str) -> list[str]:
-    heard = Heard()
-    run(Project.read(project.path), reporter=heard, until=until)
-    return heard.done
+from .conftest import go
 
 
 def test_a_model_is_sealed_again_when_a_key_is_another(write: Callable[..., Project], tmp_path: Path) -> None:
     project = write(harden="none")
-    assert go(project, "seal")[-1] == "seal"
-    assert go(project, "seal") == []
+    assert go(project, "seal").done[-1] == "seal"
+    assert go(project, "seal").done == []
     keyring.make_keys(tmp_path / "other")
     for name in (keyring.RECIPIENT_PUBLIC, keyring.SIGNER_KEY):
         (tmp_path / "other" / name).replace(project.root / "keys" / name)
-        assert go(project, "seal") == ["seal"], name
+        assert go(project, "seal").done == ["seal"], name
     bundle = open_sealed(
         project.out / "seal" / "loans-1.holdfast",
         key=RecipientKey.load(tmp_path / "other" / keyring.RECIPIENT_KEY),

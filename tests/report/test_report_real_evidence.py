@@ -35,7 +35,9 @@ def evidence_of(train: Dataset, test: Dataset) -> tuple[str, tuple[Evidence, ...
     ledger, made = Ledger(epsilon_limit=8.0, delta=1e-5), []
     for step, model in (("train", before), ("harden", after)):
         events = private_events(train.schema, epsilon=2.0, delta=1e-5)
-        ledger = ledger.add(Entry(step=step, data_digest=train.digest, released=True, events=events))
+        ledger = ledger.add(
+            Entry(step=step, data_digest=train.digest, released=True, events=events, method="logistic-regression")
+        )
         made.append(ledger.statement_for(step).to_evidence(model.digest))
     return after.digest, (
         run_checks(train, rng=rng).to_evidence(),

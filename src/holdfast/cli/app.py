@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from holdfast.cli import terminal
-from holdfast.cli.arguments import CONFIG_DEFAULT, ConfigPath, KeyPath, Sealed, SignerPath
+from holdfast.cli.arguments import CONFIG_DEFAULT, PICTURES, ConfigPath, KeyPath, Sealed, SignerPath
+from holdfast.cli.protecting import protect_commands
 from holdfast.cli.service_app import service_commands
 
 app = typer.Typer(
@@ -40,11 +41,17 @@ def init(
     config: Annotated[
         Path | None, typer.Option(help="The file to write; holdfast.toml beside the table if not given.")
     ] = None,
+    key: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY", help="Where the key of an encrypted table is: file:PATH, env:VARIABLE or vault:URL/KEY."
+        ),
+    ] = "",
 ) -> None:
     """Look at a table and write a commented holdfast.toml."""
     from holdfast.cli.job import write_config
 
-    write_config(table, target=target, config=config)
+    write_config(table, target=target, config=config, key=key)
 
 
 @app.command()
@@ -57,18 +64,27 @@ def run(config: ConfigPath = CONFIG_DEFAULT) -> None:
 
 @app.command()
 def check(
-    config: ConfigPath = CONFIG_DEFAULT,
+    subject: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="The holdfast.toml to carry out, or pictures in an NPZ archive.")
+    ] = CONFIG_DEFAULT,
     against: Annotated[
-        Path | None, typer.Option(metavar="MANIFEST", help="Name the rows that changed since this manifest.")
+        Path | None,
+        typer.Option(metavar="MANIFEST", help="Name what changed since this manifest, or since this earlier version."),
     ] = None,
 ) -> None:
     """Look for what is wrong with the data, and make its manifest."""
-    from holdfast.cli.job import compare_with, run_until
+    if against is not None:
+        from holdfast.cli.checking import compare_with
 
-    if against is None:
-        run_until(config, "check")
+        compare_with(subject, against)
+    elif subject.suffix == PICTURES:
+        from holdfast.cli.checking import check_pictures
+
+        check_pictures(subject)
     else:
-        compare_with(config, against)
+        from holdfast.cli.job import run_until
+
+        run_until(subject, "check")
 
 
 @app.command()
@@ -140,6 +156,7 @@ def keys(
 
 
 app.add_typer(service_commands)
+app.add_typer(protect_commands)
 
 
 @app.callback(invoke_without_command=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from holdfast.cli.terminal import say
+from holdfast.cli.verdict import conclude
 from holdfast.custody import Bundle, RecipientKey, VerifyKey, open_to
 from holdfast.custody import open_sealed as open_bundle
-from holdfast.errors import PolicyError
-from holdfast.pipeline import keyring, read_model_config
-from holdfast.policy import Verdict, judge
+from holdfast.pipeline import keyring
+from holdfast.pipeline.config import read_model_config
+from holdfast.policy import judge
 
 
 def make_keys(folder: Path) -> None:
@@ -46,26 +47,3 @@ def open_sealed(sealed: Path, *, signer: Path, key: Path, to: Path) -> None:
     opening = RecipientKey.load(key, passphrase=keyring.passphrase())
     bundle = open_to(sealed, to, key=opening, signer=VerifyKey.load(signer))
     say(f"{bundle.name} version {bundle.version} verified and written to {to}")
-
-
-def conclude(verdict: Verdict) -> None:
-    """Say what the policy says.
-
-    Raises:
-        PolicyError: it is not met.
-    """
-    marks = {"met": "met    ", "not met": "NOT MET", "no evidence": "MISSING"}
-    for finding in verdict.findings:
-        caution = " (the confidence interval lies on both sides)" if finding.uncertain else ""
-        say(f"policy: {marks[finding.outcome]} {finding.demand}: {finding.reason}{caution}")
-    if not verdict.met:
-        missed = sum(finding.outcome != "met" for finding in verdict.findings)
-        raise PolicyError(
-            f"the policy is not met: {missed} of {len(verdict.findings)} demands",
-            hint="train or harden differently, or change [policy] if the demand is not what you need",
-        )
-    say(
-        f"policy: met, all {len(verdict.findings)} demands"
-        if verdict.findings
-        else "policy: empty, nothing was demanded"
-    )

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 
-from holdfast import limits
-from holdfast.cli.bundles import conclude
 from holdfast.cli.terminal import reporter, say
-from holdfast.data import Manifest, compare
-from holdfast.errors import IntegrityError, WireError
-from holdfast.files import read_bytes
-from holdfast.pipeline import FILE_NAME, Project, write_demo, write_project
-from holdfast.pipeline.runner import run
+from holdfast.pipeline.config import FILE_NAME, read_config
 
 
 def run_demo(folder: Path | None) -> None:
     """The main job on the tumour data."""
+    from holdfast.pipeline.demo import write_demo
+
     config = write_demo(Path(tempfile.mkdtemp(prefix="holdfast-demo-")) if folder is None else folder)
     say(f"everything is in {config.parent}")
     run_until(config, "report")
 
 
-def write_config(table: Path, *, target: str, config: Path | None) -> None:
-    """Look at a table and write a holdfast.toml."""
+def write_config(table: Path, *, target: str, config: Path | None, key: str) -> None:
+    """Look at a table, which may be encrypted under a key, and write a holdfast.toml."""
+    from holdfast.pipeline.init import write_project
+
     config = config or table.parent / FILE_NAME
-    guess = write_project(table, target=target, config=config)
+    guess = write_project(table, target=target, config=config, key=key)
     say(f"{guess.rows} rows, {len(guess.features)} features, classes {', '.join(guess.classes)}")
     for column in guess.excluded:
         say(f"left out: {column.name}: {column.reason}")
@@ -39,25 +36,12 @@ def run_until(config: Path, step: str) -> None:
     Raises:
         PolicyError: the policy is not met.
     """
-    project = Project.read(config)
+    settings = read_config(config)  # a file that says nonsense is told before what carries it out is loaded
+    from holdfast.cli.verdict import conclude
+    from holdfast.pipeline.project import Project
+    from holdfast.pipeline.runner import run
+
     with reporter() as telling:
-        outcome = run(project, reporter=telling, until=step)
+        outcome = run(Project(config, settings), reporter=telling, until=step)
     if outcome.verdict is not None:
         conclude(outcome.verdict)
-
-
-def compare_with(config: Path, manifest_path: Path) -> None:
-    """Say which rows of the project's table changed since a manifest.
-
-    Raises:
-        IntegrityError: some did.
-    """
-    try:
-        data = read_bytes(manifest_path, max_bytes=limits.MAX_DATA_MANIFEST_BYTES, what="a manifest")
-        manifest = Manifest.from_json(json.loads(data))
-    except (ValueError, RecursionError) as error:
-        raise WireError(f"{manifest_path} is not a manifest: {error}") from None
-    difference = compare(manifest, Project.read(config).data)
-    if not difference.same:
-        raise IntegrityError(f"the table is not the one of {manifest_path}: {difference}")
-    say(f"no row has changed since {manifest_path}")

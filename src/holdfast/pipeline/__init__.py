@@ -1,7 +1,7 @@
 """The pipeline: carries out a holdfast.toml, step by step, and remembers what is done.
 
     init      look at a table, write a holdfast.toml        demo      the same for the tumour data
-    config    read it                                       project   one model's folder
+    config    read it, section by section (sections)        project   one model's folder
     steps     check, train, attack, harden, seal, rehearse, report
     runner    which step has to be done, and the verdict at the end
     state     what has been done, by content                keyring   the project's keys
@@ -9,11 +9,27 @@
 `run` is in `holdfast.pipeline.runner`: it brings every room along, which reading a project does not need.
 """
 
-from holdfast.pipeline.config import FILE_NAME, Config, ModelConfig, read_config, read_model_config
-from holdfast.pipeline.demo import write_demo
-from holdfast.pipeline.init import write_project
-from holdfast.pipeline.project import Project
-from holdfast.pipeline.reporter import Reporter, SilentReporter
+from typing import TYPE_CHECKING
+
+from holdfast.deferred import deferred
+
+if TYPE_CHECKING:
+    from holdfast.pipeline.config import FILE_NAME, Config, ModelConfig, read_config, read_model_config
+    from holdfast.pipeline.demo import write_demo
+    from holdfast.pipeline.init import write_project
+    from holdfast.pipeline.project import Project
+    from holdfast.pipeline.reporter import Reporter, SilentReporter
+else:
+    __getattr__ = deferred(
+        __name__,
+        {
+            "config": ("FILE_NAME", "Config", "ModelConfig", "read_config", "read_model_config"),
+            "demo": ("write_demo",),
+            "init": ("write_project",),
+            "project": ("Project",),
+            "reporter": ("Reporter", "SilentReporter"),
+        },
+    )
 
 __all__ = [
     "FILE_NAME",

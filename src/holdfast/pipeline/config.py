@@ -5,21 +5,28 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from holdfast import limits
 from holdfast.data import Schema
 from holdfast.errors import ConfigError, InputError
 from holdfast.files import read_bytes
+from holdfast.pipeline.sections import (
+    AttackSection,
+    DataSection,
+    HardenSection,
+    Name,
+    PrivacySection,
+    SealSection,
+    Section,
+    ServeSection,
+    TrainSection,
+)
 from holdfast.policy import Policy
 
 FILE_NAME = "holdfast.toml"
-
-Share = Annotated[float, Field(gt=0, lt=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
-
 
 _MAX_DEPTH = 20
 """Tables and lists inside one another; a holdfast.toml needs five."""
@@ -27,87 +34,14 @@ _MAX_INTEGER = 2**63
 """The whole numbers that TOML speaks of fit in 64 bits; Python's reader takes larger ones."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class DataSection(_Section):
-    """`[data]`: the table, its target, and what its columns mean."""
-
-    file: str
-    target: str
-    classes: list[str]
-    features: dict[str, dict[str, Any]]
-    relations: list[str] = []
-    test_fraction: Share = 0.2
-    seed: int = 0
-
-
-class TrainSection(_Section):
-    """`[train]`: `method = "private"` with a budget, or any scikit-learn classifier by its full name, without one."""
-
-    method: str = "private"
-    epsilon: Annotated[float, Field(gt=0, le=10)] = 3.0
-    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
-    params: dict[str, Any] = {}
-    seed: int = 0
-
-    @property
-    def is_private(self) -> bool:
-        """Whether the training carries a privacy guarantee."""
-        return self.method == "private"
-
-
-class PrivacySection(_Section):
-    """`[privacy]`: what may be spent on the records altogether, over all trainings."""
-
-    limit_epsilon: Annotated[float, Field(gt=0, le=10)] = 8.0
-
-
-class AttackSection(_Section):
-    """`[attack]`: how hard the model is attacked."""
-
-    evasion_budget: Share = 0.05
-    category_changes: Annotated[int, Field(ge=0, le=100)] = 1
-    extraction_queries: Annotated[int, Field(ge=1, le=1_000_000)] = 500
-    shadow_models: Annotated[int, Field(ge=8, le=10_000)] = 64
-    seed: int = 0
-
-
-class HardenSection(_Section):
-    """`[harden]`: whether to retrain against the evasion found, and what that may spend."""
-
-    method: Literal["adversarial", "none"] = "adversarial"
-    epsilon: Annotated[float, Field(gt=0, le=10)] = 3.0
-
-
-class SealSection(_Section):
-    """`[seal]`: the version, what the model is for, and where the keys are."""
-
-    version: Name = "1"
-    intended_use: str = ""
-    not_for: str = ""
-    signing_key: str = "keys/signer.key"
-    recipient: str = "keys/recipient.pub"
-
-
-class ServeSection(_Section):
-    """`[serve]`: where the service listens, and what a new client may ask."""
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8460
-    query_budget: Annotated[int, Field(ge=1)] = 10_000
-    unusual_use: Literal["alert", "block"] = "block"
-
-
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """A holdfast.toml without `[data]`: about a model that was made elsewhere, and is sealed and served."""
 
     format: Literal[1]
     name: Name
     seal: SealSection = SealSection()
     serve: ServeSection = ServeSection()
-    policy: dict[str, Any] = {}
+    policy: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("policy")
     @classmethod
@@ -183,7 +117,8 @@ def _read_table(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 at byte {error.start}") from None
     except ValueError as error:  # a TOMLDecodeError, or of a number with thousands of digits
-        raise ConfigError(f"{path} is not TOML: {error}") from None
+        hint = "for a table or pictures that have none, first: holdfast init FILE --target COLUMN"
+        raise ConfigError(f"{path} is not TOML: {error}", hint=hint) from None
     except RecursionError:
         raise ConfigError(f"{path} is not TOML that can be read: its values are nested too deeply") from None
 
@@ -193,6 +128,7 @@ def parse_config(table: Mapping[str, Any], *, path: Path) -> Config:
     config = _parsed(Config, table, path=path)
     try:
         config.schema  # noqa: B018 - a schema that makes no sense is found here and not half way through a run
+        _check_training(config.train)
         _check_policy_can_be_met(config)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}", hint=error.hint) from None
@@ -216,13 +152,33 @@ def _parsed(kind: type[_ConfigT], table: Mapping[str, Any], *, path: Path) -> _C
         raise ConfigError(f"{path}: {error}", hint=error.hint) from None
 
 
-def _check_policy_can_be_met(config: Config) -> None:
-    """Refuse to demand a privacy guarantee of a training that has none, before anything is done in vain."""
-    demands = config.demands
-    if not config.train.is_private and ("max_epsilon" in demands.limits or "privacy-guarantee" in demands.require):
+def _check_training(train: TrainSection) -> None:
+    """Refuse options of the other way of training."""
+    if train.is_private and train.params:
         raise ConfigError(
-            f"[policy] demands a privacy guarantee, and [train] method {config.train.method!r} gives none",
-            hint='take max_epsilon out of [policy], or say method = "private"',
+            f"[train] params ({', '.join(train.params)}) are for scikit-learn classifiers, private training has none",
+            hint='take them out, or name a classifier as the method in place of "private"',
+        )
+    if not train.is_private and "model" in train.model_fields_set:
+        raise ConfigError(
+            f"[train] model {train.model!r} is for private training, the method is {train.method!r}",
+            hint='take it out, or say method = "private"',
+        )
+
+
+def _check_policy_can_be_met(config: Config) -> None:
+    """Refuse to demand what this training cannot have, before anything is done in vain."""
+    demands, train = config.demands, config.train
+    of_private = {"max_epsilon", "privacy-guarantee", "privacy-audit"} & {*demands.limits, *demands.require}
+    if of_private and not train.is_private:
+        raise ConfigError(
+            f"[policy] demands a privacy guarantee, and [train] method {train.method!r} gives none",
+            hint=f'take {" and ".join(sorted(of_private))} out of [policy], or say method = "private"',
+        )
+    if "hardening" in demands.require and train.is_private and train.model != "logistic":
+        raise ConfigError(
+            f"[policy] requires hardening, which private training of model {train.model!r} does not have",
+            hint='take it out of [policy], or say model = "logistic"',
         )
 
 

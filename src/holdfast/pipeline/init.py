@@ -6,85 +6,17 @@ import json
 import math
 import os
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from holdfast.data import ExcludedColumn, Feature, Schema, TableGuess, inspect_table, read_table
+from holdfast.data.protect.sources import find_key, seen_from
 from holdfast.errors import UsageError
 from holdfast.files import write_atomic
-from holdfast.pipeline import keyring
+from holdfast.pipeline import init_text, keyring
 from holdfast.pipeline.config import parse_config
-
-_HEAD: Final = """\
-# What Holdfast shall do with {file}: read it, correct it, then run:  holdfast run {config}
-# {facts}
-# Paths are relative to this file.
-format = 1
-name = {name}
-
-[data]
-file = {file_text}
-target = {target}
-classes = {classes}
-test_fraction = 0.2     # rows held out: no training sees them
-seed = 0                # decides which rows are held out
-"""
-
-_FEATURES: Final = """
-# kind         real, integer, or category
-# range        what the value may be, both ends included; a row outside is refused
-# categories   for a category, in place of a range: every value that it may have
-# range_source "public" if anyone may know the range or the categories; "data" if they were read from the records.
-#              Private training refuses "data": write what you know from units, physics or law, and leave it out
-# mutability   what someone who wants another answer could do: free, fixed, increase, decrease
-# nullable     true if a value may be missing
-[data.features]
-"""
-
-_SETTINGS: Final = """
-[train]
-method = "private"      # or a scikit-learn classifier, such as "sklearn.ensemble.GradientBoostingClassifier",
-                        # with its settings in: params = {{ n_estimators = 50 }}
-epsilon = 3.0           # the guarantee of this training; smaller is stronger
-delta = 1e-5            # below one in the number of records
-
-[privacy]
-limit_epsilon = 8.0     # what all trainings on these records may cost together
-
-[attack]
-evasion_budget = {evasion_budget}   # share of its range by which a changeable number may be moved
-category_changes = 1    # how many changeable categories may be switched
-extraction_queries = 500
-shadow_models = 64      # for membership inference; more make a stronger attack
-
-[harden]
-method = "adversarial"  # or "none"
-epsilon = 3.0           # what the retraining may cost, if the training is private
-
-[seal]
-version = "1"
-intended_use = {intended_use}
-not_for = {not_for}
-signing_key = "keys/signer.key"     # made with: holdfast keys
-recipient = "keys/recipient.pub"    # whoever shall open the model; here, you
-
-[serve]
-host = "127.0.0.1"
-port = 8460
-unusual_use = "block"   # or "alert": what happens to a client whom the watch flags
-
-[policy]                # what a model has to show before it is served
-"""
-
-_DEMANDS: Final = {
-    "max_epsilon": "take it out where the training is not private",
-    "min_accuracy": "more than always naming the commonest class",
-    "min_robust_accuracy": "under the attack of [attack]",
-    "max_membership_advantage": "0 is guessing, 1 is certainty",
-    "require": "evidence that has to be there, whatever it says",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +27,7 @@ class Template:
         file: the table, relative to the holdfast.toml.
         schema: of the table.
         facts: one line on the table.
+        key: where the key is that the table is encrypted under, as seen from the holdfast.toml.
         reasons: why a feature was taken for what it is, by its name.
         excluded: columns that the model shall not see.
         evasion_budget, intended_use, not_for: see `[attack]` and `[seal]`.
@@ -104,6 +37,7 @@ class Template:
     file: str
     schema: Schema
     facts: str
+    key: str = ""
     reasons: Mapping[str, str] = field(default_factory=dict)
     excluded: tuple[ExcludedColumn, ...] = ()
     evasion_budget: float = 0.05
@@ -112,20 +46,23 @@ class Template:
     policy: Mapping[str, object] = field(default_factory=dict)
 
 
-def write_project(table: Path, *, target: str, config: Path) -> TableGuess:
+def write_project(table: Path, *, target: str, config: Path, key: str = "") -> TableGuess:
     """Look at a table, write a holdfast.toml for it, and make keys beside it where there are none.
+
+    `key` says where an encrypted table's key is; see `holdfast.data.protect.sources`.
 
     Raises:
         UsageError: there is a file at `config`, which is not overwritten.
         DataError, InputError, UnsupportedError: the table cannot be read or learned from.
         SystemFault: the disk refuses.
     """
-    guess = inspect_table(read_table(table), target=target)
+    guess = inspect_table(read_table(table, key=find_key(key) if key else None), target=target)
     counts = ", ".join(f"{name} {count}" for name, count in zip(guess.classes, guess.class_counts, strict=True))
     template = Template(
         file=_relative(table, config.parent),
         schema=guess.schema,
         facts=f"{guess.rows} rows; classes: {counts}",
+        key=seen_from(key, config.parent) if key else "",
         reasons={item.feature.name: item.reason for item in guess.features},
         excluded=guess.excluded,
         policy={
@@ -160,24 +97,23 @@ def write_template(template: Template, config: Path) -> None:
 
 def render(template: Template, config: Path) -> str:
     """The text of a holdfast.toml; it is read back before it is returned, so that it is one."""
-    import tomllib
-
     schema = template.schema
     parts = [
-        _HEAD.format(
+        init_text.HEAD.format(
             file=_comment(template.file),
             config=config.name,
             facts=_comment(template.facts),
             name=_quote(_slug(Path(template.file).stem)),
             file_text=_quote(template.file),
+            key=f"key = {_quote(template.key)}\n" if template.key else "",
             target=_quote(schema.target),
             classes=_quote(list(schema.classes)),
         ),
         *(f"# left out: {_comment(column.name)}: {_comment(column.reason)}\n" for column in template.excluded),
         *_relations(schema),
-        _FEATURES,
+        init_text.FEATURES,
         *(_feature(feature, template.reasons.get(feature.name, "")) for feature in schema.features),
-        _SETTINGS.format(
+        init_text.SETTINGS.format(
             evasion_budget=template.evasion_budget,
             intended_use=_quote(template.intended_use),
             not_for=_quote(template.not_for),
@@ -190,12 +126,11 @@ def render(template: Template, config: Path) -> str:
 
 
 def _above(share: float) -> float:
-    """The next hundredth above a share."""
     return min(math.floor(share * 100 + 1) / 100, 1.0)
 
 
 def _demand(name: str, value: object) -> str:
-    comment = _DEMANDS.get(name, "")
+    comment = init_text.DEMANDS.get(name, "")
     return f"{f'{name} = {_quote(value)}':<38}  {f'# {comment}' if comment else ''}".rstrip() + "\n"
 
 

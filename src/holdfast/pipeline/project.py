@@ -9,9 +9,14 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from holdfast import limits
-from holdfast.data import Dataset, Manifest, load
+from holdfast.data import Dataset, Manifest, load, read_table
+from holdfast.data.protect import ProjectKey
+from holdfast.data.protect.sources import find_key
+from holdfast.data.protect.tables import digest_table
 from holdfast.errors import WireError
 from holdfast.evidence import Evidence
 from holdfast.files import read_bytes, write_atomic
@@ -51,6 +56,12 @@ class Project:
         return self.root / "out"
 
     @property
+    def key_files(self) -> tuple[Path, Path]:
+        """The key that signs the model, and the one that it is sealed to."""
+        seal = self.config.seal
+        return self.root / seal.signing_key, self.root / seal.recipient
+
+    @property
     def table_path(self) -> Path:
         """The table."""
         return self.root / self.config.data.file
@@ -77,7 +88,22 @@ class Project:
     @cached_property
     def data(self) -> Dataset:
         """The table, checked against the schema."""
-        return load(self.table_path, self.config.schema)
+        return load(self.table_path, self.config.schema, key=self.data_key)
+
+    @cached_property
+    def data_key(self) -> ProjectKey | None:
+        """What the table is encrypted under; None where it lies in the clear."""
+        source = self.config.data.key
+        return find_key(source, folder=self.root) if source else None
+
+    @property
+    def table_digest(self) -> str:
+        """SHA-256 of the table's file; the same under another key."""
+        return digest_table(self.table_path)
+
+    def read_table(self) -> pd.DataFrame:
+        """The table as it stands, with the columns that the schema leaves out."""
+        return read_table(self.table_path, key=self.data_key)
 
     @cached_property
     def _parts(self) -> tuple[Dataset, Dataset]:
@@ -87,6 +113,12 @@ class Project:
     def train_data(self) -> Dataset:
         """The rows to train on."""
         return self._parts[0]
+
+    @property
+    def train_rows(self) -> npt.NDArray[np.int64]:
+        """The positions in the table of the rows to train on."""
+        data = self.config.data
+        return np.flatnonzero(~self.data.held_out(test_fraction=data.test_fraction, seed=data.seed))
 
     @property
     def test_data(self) -> Dataset:

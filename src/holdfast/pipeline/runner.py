@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -13,18 +14,22 @@ from holdfast import limits
 from holdfast.errors import HoldfastError
 from holdfast.evidence import digest_bytes
 from holdfast.files import read_bytes
-from holdfast.pipeline import steps
 from holdfast.pipeline.project import Project
 from holdfast.pipeline.reporter import Reporter
 from holdfast.pipeline.state import State, digest_json
+from holdfast.pipeline.steps.advance import Advance
 from holdfast.pipeline.steps.trainers import open_ledger
 from holdfast.policy import Verdict, judge
 
-Work = Callable[[Project, Path, steps.Advance], tuple[str, ...]]
+Work = Callable[[Project, Path, Advance], tuple[str, ...]]
 
 
 def _no_files(_: Project) -> tuple[Path, ...]:
     return ()
+
+
+def _key_files(project: Project) -> tuple[Path, ...]:
+    return project.key_files
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,6 @@ class Step:
     Args:
         name: of the step and of its folder.
         doing: what it does, for people.
-        work: does it, leaves files in the folder it is given, and returns its findings, a sentence each.
         sections: of holdfast.toml that it depends on.
         needs: earlier steps whose files it reads.
         files: further files that it depends on, relative to the project.
@@ -42,19 +46,27 @@ class Step:
 
     name: str
     doing: str
-    work: Work
     sections: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     files: Callable[[Project], tuple[Path, ...]] = _no_files
 
+    def work(self) -> Work:
+        """What does it: leaves files in the folder it is given, and returns its findings, a sentence each.
+
+        It is the function of the step's name in the module of its name, and is loaded when the step has to be done.
+        """
+        module = import_module(f"holdfast.pipeline.steps.{self.name}")
+        work: Work = getattr(module, self.name)
+        return work
+
     def inputs(self, project: Project, state: State) -> str:
         """The digest of all that the step's result depends on."""
-        config = project.config.model_dump()
+        config = project.config.model_dump(exclude={"data": {"key"}})  # the same table under another key is no change
         needed: Mapping[str, Any] = {
             "step": self.name,
             "version": version("holdfast"),
             "config": {section: config[section] for section in ("name", "data", *self.sections)},
-            "table": _digest_file(project.table_path, what="a table", max_bytes=limits.MAX_TABLE_BYTES),
+            "table": project.table_digest,
             "steps": {name: state.outputs(name) for name in self.needs},
             "files": [
                 _digest_file(path, what="a key", max_bytes=limits.MAX_CONFIG_BYTES) for path in self.files(project)
@@ -64,35 +76,31 @@ class Step:
 
 
 STEPS: Final = (
-    Step("check", "looking for what is wrong with the data", steps.check),
-    Step("train", "training the model", steps.train, ("train",), ("check",)),
-    Step("attack", "attacking the model", steps.attack, ("train", "attack"), ("train",)),
+    Step("check", "looking for what is wrong with the data"),
+    Step("train", "training the model", ("train",), ("check",)),
+    Step("attack", "attacking the model", ("train", "attack"), ("train",)),
     Step(
         "harden",
         "retraining against the evasion found",
-        steps.harden,
         ("train", "attack", "harden"),
         ("train", "attack"),
     ),
     Step(
         "seal",
         "sealing the model with its evidence",
-        steps.seal,
         ("seal", "attack"),
         ("check", "harden"),
-        steps.key_files,
+        _key_files,
     ),
     Step(
         "rehearse",
         "serving, asking and attacking the service",
-        steps.rehearse,
         ("attack", "serve", "policy"),
         ("seal",),
     ),
     Step(
         "report",
         "writing the report",
-        steps.report,
         ("policy",),
         ("check", "train", "attack", "harden", "seal", "rehearse"),
     ),
@@ -146,7 +154,7 @@ def _do(step: Step, project: Project, state: State, reporter: Reporter) -> None:
         reporter.advance(step.name, done=done, total=total)
 
     def work(folder: Path) -> tuple[str, ...]:
-        return step.work(project, folder, advance)
+        return step.work()(project, folder, advance)
 
     record = state.do(step.name, inputs=inputs, work=work, clock=time.monotonic)
     reporter.finish(step.name, lines=record.lines, seconds=record.seconds)

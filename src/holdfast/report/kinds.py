@@ -54,6 +54,16 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             sp800_226="Base of the pyramid: data collection exposure",
             ai_act="15(5) data poisoning",
         ),
+        "poison-certificate": Kind(
+            heading="Poisoned training records",
+            question="How many poisoned records could change an answer?",
+            reading="A proof for each row: no choice of so many records, added, removed or relabelled, changes the "
+            "answer. It costs accuracy, which stands beside it.",
+            atlas="AML.T0020 Poison Training Data",
+            owasp="ML02 Data Poisoning Attack",
+            nist="Poisoning attacks; mitigation: robust training",
+            ai_act="15(5) data poisoning",
+        ),
         "utility": Kind(
             heading="Usefulness",
             question="How often is the model right when nobody attacks it?",
@@ -74,6 +84,19 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             sp800_226="Top of the pyramid: epsilon, unit of privacy",
             ai_act="15(5) confidentiality attacks",
         ),
+        "privacy-audit": Kind(
+            heading="Audit of the privacy claim",
+            question="Does what training did contradict the epsilon that it claims?",
+            reading="Made-up records were put in or left out by fair coins, and the coins guessed from the answers. "
+            "The more guesses are right, the larger epsilon must be at least. Finding nothing proves nothing; a lower "
+            "bound above the claim means that the claim is false.",
+            next_step="Train with privacy; its run audits the claim.",
+            atlas="AML.T0024.000 Infer Training Data Membership",
+            owasp="ML04 Membership Inference Attack",
+            nist="Privacy attacks: membership inference; mitigation: differential privacy",
+            sp800_226="Empirical check of the guarantee",
+            ai_act="15(5) confidentiality attacks",
+        ),
         "membership-inference": Kind(
             heading="Membership inference",
             question="Can an attacker tell whose record was in the training data?",
@@ -84,6 +107,39 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             owasp="ML04 Membership Inference Attack",
             nist="Privacy attacks: membership inference",
             sp800_226="Empirical check of the guarantee",
+            ai_act="15(5) confidentiality attacks",
+        ),
+        "membership-risk": Kind(
+            heading="Whose data stands out",
+            question="Which members does the model give away?",
+            reading="A list always has a top: q-values say how many of those named are expected to be there by chance. "
+            "The list itself, membership-risk.csv, stays with those who may see the records.",
+            next_step="Look for the records that stand out.",
+            atlas="AML.T0024.000 Infer Training Data Membership",
+            owasp="ML04 Membership Inference Attack",
+            nist="Privacy attacks: membership inference",
+            sp800_226="Empirical check of the guarantee",
+            ai_act="15(5) confidentiality attacks",
+        ),
+        "attribute-inference": Kind(
+            heading="Attribute inference",
+            question="Can what someone did not say about a person be guessed from the model?",
+            reading="Most of what is guessed rightly could be guessed without the model, so the gain over imputation "
+            "is what counts. A gain may come from people like those attacked; no privacy guarantee forbids that.",
+            atlas="AML.T0024.001 Invert AI Model",
+            owasp="ML03 Model Inversion Attack",
+            nist="Privacy attacks",
+            sp800_226="Empirical check of the guarantee",
+            ai_act="15(5) confidentiality attacks",
+        ),
+        "model-inversion": Kind(
+            heading="Model inversion",
+            question="Can pictures be drawn from the model that show who is in its classes?",
+            reading="What is drawn is typical of a class. Where a class is one person that is a likeness of "
+            "the person; where it is thousands of people, it is nobody. Compare with chance.",
+            atlas="AML.T0024.001 Invert AI Model",
+            owasp="ML03 Model Inversion Attack",
+            nist="Privacy attacks: data reconstruction",
             ai_act="15(5) confidentiality attacks",
         ),
         "evasion": Kind(

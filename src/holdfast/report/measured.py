@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from holdfast.evidence import Evidence
-from holdfast.report import bars, plots
+from holdfast.report import bars, bounds, plots
 from holdfast.report.chart import Plot
 from holdfast.report.kinds import KINDS, Kind, anchor_of, kind_of
 from holdfast.report.story import PER_RECORD, ReportInput, as_shown
@@ -128,6 +128,16 @@ def _membership_plots(story: ReportInput, item: Evidence) -> list[Plot | None]:
     return [plots.membership_roc(item), plots.membership_scores(item)]
 
 
+def _audit_plots(story: ReportInput, item: Evidence) -> list[Plot | None]:
+    del story
+    return [bounds.audit_bounds(item)]
+
+
+def _certificate_plots(story: ReportInput, item: Evidence) -> list[Plot | None]:
+    del story
+    return [bounds.certified_curve(item)]
+
+
 def _evasion_plots(story: ReportInput, item: Evidence) -> list[Plot | None]:
     before = story.other("evasion") if item is story.current("evasion") else None
     limit = _limit(story, item, "robust_accuracy")
@@ -157,7 +167,9 @@ def _generic_plots(story: ReportInput, item: Evidence) -> list[Plot | None]:
 
 
 _PLOTS: Final[Mapping[str, Callable[[ReportInput, Evidence], list[Plot | None]]]] = {
+    "poison-certificate": _certificate_plots,
     "privacy-guarantee": _privacy_plots,
+    "privacy-audit": _audit_plots,
     "membership-inference": _membership_plots,
     "evasion": _evasion_plots,
     "extraction": _extraction_plots,

@@ -108,6 +108,7 @@ def not_covered(story: ReportInput) -> tuple[Gap, ...]:
 def next_steps(story: ReportInput) -> tuple[Step, ...]:
     """What to do, most urgent first: demands not met, uncertain ones, data findings, gaps, and the standing re-test."""
     steps = [step for finding in story.verdict.findings for step in _from_finding(finding)]
+    steps += _from_audit(story)
     steps += _from_data_checks(story)
     present = {item.kind for item in story.evidence}
     demanded = {step.anchor for step in steps}
@@ -148,6 +149,15 @@ def _because(finding: Finding) -> str:
     if finding.figure is None or finding.limit is None:
         return finding.reason
     return f"{demand_name(finding.demand)} is {quantity(finding.figure)}; the policy's limit is {finding.limit:g}."
+
+
+def _from_audit(story: ReportInput) -> list[Step]:
+    evidence = story.current("privacy-audit")
+    contradicts = evidence.figures.get("contradicts") if evidence else None
+    if evidence is None or contradicts is None or contradicts.value == 0:
+        return []
+    action = "Do not rely on the epsilon that is claimed: audit again, and find what the training does wrong."
+    return [Step("now", action, sentence(evidence.title), "privacy-audit")]
 
 
 def _from_data_checks(story: ReportInput) -> list[Step]:

@@ -20,6 +20,13 @@ _NAMES: Final = {
     "tpr_at_1pct_fpr": "TPR at 1 % FPR",
     "tpr_at_01pct_fpr": "TPR at 0.1 % FPR",
     "own_epsilon": "ε of this step alone",
+    "epsilon_claimed": "ε that the training claims",
+    "epsilon_lower": "ε that the audit shows",
+    "contradicts": "Contradicts the claim (1 is yes)",
+    "advantage_of_rmia": "Advantage of RMIA",
+    "advantage_of_rmia_offline": "Advantage of RMIA, offline",
+    "advantage_of_lira_offline": "Advantage of LiRA, offline",
+    "advantage_of_loss": "Advantage of the loss alone",
     "robust_mcc": "MCC under attack",
 }
 _MINUS: Final = "\u2212"

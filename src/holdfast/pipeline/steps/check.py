@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from holdfast.data import build_manifest, read_table, run_checks
+from holdfast.data import build_manifest, run_checks
+from holdfast.data.profile import build_profile
 from holdfast.evidence import canonical_json
 from holdfast.files import write_atomic
 from holdfast.pipeline.project import Project, write_evidence
@@ -16,13 +17,14 @@ from holdfast.pipeline.steps.trainers import enter_exact_use
 
 
 def check(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
-    """Write `manifest.json` and `evidence.json`."""
+    """Write `manifest.json`, `profile.json` and `evidence.json`."""
     data = project.data
     enter_exact_use(project, "check", note="data checks on all rows")
     rng = np.random.default_rng(project.config.data.seed)
-    checks = run_checks(data, rng=rng, frame=read_table(project.table_path), progress=advance)
+    checks = run_checks(data, rng=rng, frame=project.read_table(), progress=advance)
     manifest = build_manifest(data)
     write_atomic(folder / "manifest.json", canonical_json(manifest.to_json()), private=True)
+    write_atomic(folder / "profile.json", canonical_json(build_profile(data).to_json()), private=True)
     evidence = replace(checks.to_evidence(), subject=manifest.root)  # salted, so that no guess at a row can be tested
     write_evidence(folder / "evidence.json", [evidence])
     facts = f"{len(data)} rows, {len(data.schema.features)} features, classes {', '.join(data.schema.classes)}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import numpy as np
 
+from holdfast.attacks import FeasibleChange
 from holdfast.data import Dataset, Matrix
 from holdfast.evidence import Evidence
 from holdfast.files import write_atomic
@@ -24,8 +25,13 @@ from holdfast.pipeline.project import Project, write_evidence
 from holdfast.pipeline.steps.advance import Advance
 from holdfast.pipeline.steps.attack import attack_model, attacked_rows, threat_of
 from holdfast.pipeline.steps.train import write_statement
-from holdfast.pipeline.steps.trainers import PlainTrainer, enter_exact_use, open_ledger, spend
+from holdfast.pipeline.steps.trainers import PlainTrainer, enter_exact_use, open_ledger, private_trainer, spend
 from holdfast.training import at_most, measure_utility, train_private
+
+_NO_PRIVATE_WAY: Final = (
+    "not hardened: only private logistic regression has a way of it that keeps the guarantee; training on changed rows "
+    "would use them without noise"
+)
 
 
 @dataclass(frozen=True)
@@ -46,30 +52,34 @@ class RobustShadowTrainer:
     """Trains as a robustly trained model was trained, for shadow models."""
 
     train: RobustTrainer
-    radius: Matrix
+    threat: FeasibleChange
 
     def __call__(self, data: Dataset, *, seed: int) -> Model:
         """Train with this seed."""
-        return self.train(data, evasion_radius=self.radius, seed=seed)
+        return self.train(data, evasion_radius=evasion_radius(self.threat, data.schema), seed=seed)
 
 
 def harden(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
     """Write the hardened `model.onnx`, its `evidence.json` and, for a private model, its statement."""
     if project.config.harden.method == "none":
         return _keep(project, folder, dropped=[], why="not hardened, as holdfast.toml says")
+    private = project.config.train.is_private
+    if private and project.config.train.model != "logistic":
+        return _keep(project, folder, dropped=[], why=_NO_PRIVATE_WAY)
     result, shadow_trainer = _retrain(project, advance)
     if result.gain.value <= 0:
         dropped = _dropped(result, project.model("train").digest)
         return _keep(project, folder, dropped=[dropped], why=dropped.title)
     model = cast("LinearModel | OnnxModel", result.model)  # what the trainers of this step return
-    statement = write_statement(project, folder, model, step="harden") if project.config.train.is_private else []
-    found = attack_model(project, model, trainer=shadow_trainer, advance=advance)
+    statement = write_statement(project, folder, model, step="harden") if private else []
+    claimed = project.config.harden.epsilon if private else None
+    found, lines = attack_model(project, model, folder, trainer=shadow_trainer, claimed=claimed, advance=advance)
     hardening = result.to_evidence(model.digest)
     utility = measure_utility(model, project.test_data)
     write_atomic(folder / "model.onnx", model.onnx)
     write_evidence(folder / "evidence.json", [utility, *statement, hardening, *found])
     ledger = [_spent(project)] if statement else []
-    return hardening.title, utility.title, *ledger, *(item.title for item in found)
+    return hardening.title, utility.title, *ledger, *lines
 
 
 def _retrain(project: Project, advance: Advance) -> tuple[HardeningResult, Trainer]:
@@ -83,13 +93,11 @@ def _retrain(project: Project, advance: Advance) -> tuple[HardeningResult, Train
         return harden_with_examples(*parts, train=plain, threat=threat, rng=rng, progress=advance), plain
     train: RobustTrainer = robust_logistic
     if project.config.train.is_private:
-        epsilon = project.config.harden.epsilon
-        spend(project, step="harden", epsilon=epsilon)
-        train = PrivateRobustTrainer(epsilon=epsilon, delta=project.config.train.delta)
+        spend(project, replace(private_trainer(project), epsilon=project.config.harden.epsilon), step="harden")
+        train = PrivateRobustTrainer(epsilon=project.config.harden.epsilon, delta=project.config.train.delta)
     else:
         enter_exact_use(project, "harden", note="training against the worst case")
-    radius = evasion_radius(threat, project.config.schema)
-    return harden_model(*parts, train=train, threat=threat, rng=rng), RobustShadowTrainer(train, radius)
+    return harden_model(*parts, train=train, threat=threat, rng=rng), RobustShadowTrainer(train, threat)
 
 
 def _dropped(result: HardeningResult, kept: str) -> Evidence:

@@ -16,7 +16,7 @@ from holdfast.pipeline.keyring import passphrase
 from holdfast.pipeline.project import Project, write_evidence
 from holdfast.pipeline.steps.advance import Advance
 from holdfast.pipeline.steps.private_asking import ask_in_private
-from holdfast.pipeline.steps.seal import key_files, sealed_path
+from holdfast.pipeline.steps.seal import sealed_path
 from holdfast.pipeline.steps.watching import attack_live, try_the_watch
 from holdfast.policy import judge
 from holdfast.serving import AuditLog, Service, Store, read_watch_profile, verify_audit
@@ -48,7 +48,7 @@ def rehearse(project: Project, folder: Path, advance: Advance) -> tuple[str, ...
 
 def _open(project: Project) -> tuple[Bundle, str]:
     """The sealed bundle, opened as its recipient would; the signed folder where the recipient's key is elsewhere."""
-    signing_path, recipient_path = key_files(project)
+    signing_path, recipient_path = project.key_files
     signer = SigningKey.load(signing_path, passphrase=passphrase()).public
     sealed = project.out / "seal"
     recipient_key = recipient_path.with_suffix(".key")

@@ -26,15 +26,9 @@ from holdfast.serving.profile import MIN_ROWS
 _ABOUT_SINGLE_RECORDS: Final = ("findings", "riskiest_members")
 
 
-def key_files(project: Project) -> tuple[Path, ...]:
-    """The key files that sealing depends on."""
-    seal = project.config.seal
-    return project.root / seal.signing_key, project.root / seal.recipient
-
-
 def seal(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
     """Write `bundle/` and `NAME.holdfast`."""
-    signing_path, recipient_path = key_files(project)
+    signing_path, recipient_path = project.key_files
     signing_key = SigningKey.load(signing_path, passphrase=passphrase())
     recipient = Recipient.load(recipient_path)
     model = project.model("harden")
@@ -114,7 +108,7 @@ def _card(project: Project, model: LinearModel | OnnxModel, evidence: tuple[Evid
         name=config.name,
         version=config.seal.version,
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        model_kind="logistic regression" if isinstance(model, LinearModel) else config.train.method,
+        model_kind=_model_kind(project, model),
         intended_use=config.seal.intended_use,
         not_for=config.seal.not_for,
         licence="",
@@ -126,11 +120,19 @@ def _card(project: Project, model: LinearModel | OnnxModel, evidence: tuple[Evid
     )
 
 
+def _model_kind(project: Project, model: LinearModel | OnnxModel) -> str:
+    """What the model is, for people."""
+    if isinstance(model, LinearModel):
+        return "logistic regression"
+    train = project.config.train
+    return f"private {train.model}" if train.is_private else train.method
+
+
 def _training(project: Project) -> dict[str, Any]:
     """The settings that made the model, without those of a guarantee that it does not have."""
     train, harden = project.config.train.model_dump(), project.config.harden.model_dump()
     if not project.config.train.is_private:
-        train = {name: value for name, value in train.items() if name not in ("epsilon", "delta")}
+        train = {name: value for name, value in train.items() if name not in ("model", "epsilon", "delta")}
         harden.pop("epsilon")
     return {"train": train, "harden": harden}
 

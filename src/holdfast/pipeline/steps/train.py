@@ -15,9 +15,10 @@ from holdfast.pipeline.steps.trainers import (
     enter_exact_use,
     named,
     open_ledger,
+    private_trainer,
     spend,
 )
-from holdfast.training import measure_utility, train_private
+from holdfast.training import measure_utility
 
 
 def train(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
@@ -42,10 +43,10 @@ def _plain(project: Project) -> tuple[LinearModel | OnnxModel, str]:
 
 
 def _private(project: Project) -> tuple[LinearModel | OnnxModel, str]:
-    section = project.config.train
-    spend(project, step="train", epsilon=section.epsilon)
-    training = train_private(project.train_data, epsilon=section.epsilon, delta=section.delta)
-    return training.model, describe_private(training, open_ledger(project))
+    trainer = private_trainer(project)
+    use = spend(project, trainer, step="train")
+    model = trainer(project.train_data, seed=project.config.train.seed)
+    return model, describe_private(use, open_ledger(project))
 
 
 def write_statement(project: Project, folder: Path, model: LinearModel | OnnxModel, *, step: str) -> list[Evidence]:

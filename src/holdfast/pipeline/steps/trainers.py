@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast import limits
 from holdfast.data import Dataset
-from holdfast.errors import ConfigError, IntegrityError
-from holdfast.files import read_bytes, system_fault
+from holdfast.errors import IntegrityError
+from holdfast.files import read_bytes
 from holdfast.models import LinearModel, OnnxModel
 from holdfast.pipeline.project import Project
-from holdfast.training import (
-    Entry,
-    Ledger,
-    PrivateTraining,
-    at_most,
-    check_records,
-    estimator_from_name,
-    private_events,
-    train_plain,
-    train_private,
-)
-
-
-@dataclass(frozen=True)
-class PrivateShadowTrainer:
-    """Trains as the private model was trained, for shadow models that are never released."""
-
-    epsilon: float
-    delta: float
-
-    def __call__(self, data: Dataset, *, seed: int) -> LinearModel:
-        """Train with fresh noise; a seed decides nothing here."""
-        del seed
-        return train_private(data, epsilon=self.epsilon, delta=self.delta).model
+from holdfast.pipeline.steps.private_models import PrivateTrainer
+from holdfast.training import Entry, Ledger, LedgerFile, at_most, epsilon_of, estimator_from_name, train_plain
+from holdfast.training.methods import METHODS
 
 
 @dataclass(frozen=True)
@@ -60,15 +36,14 @@ def open_ledger(project: Project) -> Ledger:
         BudgetError: what was spent already is over the limit.
         IntegrityError: the file was changed, or lacks what a statement among the results counts.
     """
-    limit, delta = project.config.privacy.limit_epsilon, project.config.train.delta
     path = project.ledger_path
-    there = path.exists()
-    ledger = Ledger.load(path, epsilon_limit=limit, delta=delta) if there else Ledger(epsilon_limit=limit, delta=delta)
-    for statement in sorted(project.out.glob("*/statement.json")):
-        if _ledger_digest(statement) not in ledger.links:
+    stated = {statement: _ledger_digest(statement) for statement in sorted(project.out.glob("*/statement.json"))}
+    ledger = _ledger_file(project).read()  # after the statements, which another run may be adding
+    for statement, digest in stated.items():
+        if digest not in ledger.links:
             raise IntegrityError(
                 f"{statement} counts uses of the records that the privacy ledger "
-                + (f"{path} does not have" if there else f"should have, and there is none at {path}"),
+                + (f"{path} does not have" if path.exists() else f"should have, and there is none at {path}"),
                 hint=f"put the ledger back as it was; if the statement is on another table, remove {project.out}",
             )
     return ledger
@@ -81,10 +56,8 @@ def enter(project: Project, entry: Entry) -> None:
         BudgetError: the limit would be passed.
         IntegrityError: see `open_ledger`.
     """
-    with _alone(project.ledger_path):
-        ledger = open_ledger(project)
-        if entry.private or entry not in ledger.entries:
-            ledger.add(entry).save(project.ledger_path)
+    open_ledger(project)
+    _ledger_file(project).spend(entry)
 
 
 def enter_exact_use(project: Project, step: str, *, note: str) -> None:
@@ -95,22 +68,27 @@ def enter_exact_use(project: Project, step: str, *, note: str) -> None:
     enter(project, Entry(step=named(project, step), data_digest=project.data.digest, released=True, note=note))
 
 
-def spend(project: Project, *, step: str, epsilon: float) -> None:
+def private_trainer(project: Project) -> PrivateTrainer:
+    """The private training that `[train]` describes."""
+    train = project.config.train
+    return PrivateTrainer(model=train.model, epsilon=train.epsilon, delta=train.delta)
+
+
+def trainer_of(project: Project) -> PrivateTrainer | PlainTrainer:
+    """The training that `[train]` describes, for the model and for its shadows."""
+    return private_trainer(project) if project.config.train.is_private else PlainTrainer(project)
+
+
+def spend(project: Project, trainer: PrivateTrainer, *, step: str) -> Entry:
     """Enter a private training into the ledger, before it runs.
 
     Raises:
         BudgetError: the limit would be passed, and the training must not run.
-        ConfigError, DataError, UsageError: the training would refuse; nothing is spent.
+        ConfigError, DataError, UsageError, UnsupportedError: the training would refuse; nothing is spent.
     """
-    if params := project.config.train.params:
-        raise ConfigError(
-            f"[train] params ({', '.join(params)}) are for scikit-learn classifiers, private training has none",
-            hint='take them out, or name a classifier as the method in place of "private"',
-        )
-    data, delta = project.train_data, project.config.train.delta
-    events = private_events(data.schema, epsilon=epsilon, delta=delta)
-    check_records(data, delta=delta)
-    enter(project, Entry(step=named(project, step), data_digest=data.digest, released=True, events=events))
+    use = trainer.use_of(project.train_data, step=named(project, step))
+    enter(project, use)
+    return use
 
 
 def named(project: Project, step: str) -> str:
@@ -118,11 +96,19 @@ def named(project: Project, step: str) -> str:
     return f"{project.config.name}: {step}"
 
 
-def describe_private(training: PrivateTraining, ledger: Ledger) -> str:
-    """One line on what a private training cost."""
+def describe_private(use: Entry, ledger: Ledger) -> str:
+    """One line on what a private training was and cost."""
+    epsilon = epsilon_of(use.events, delta=ledger.delta)
     return (
-        f"private: epsilon at most {at_most(training.epsilon, digits=3)} at delta {at_most(training.delta)}; "
+        f"private {METHODS[use.method].title}: epsilon at most {at_most(epsilon, digits=3)} "
+        f"at delta {at_most(ledger.delta)}; "
         f"all uses together at most {at_most(ledger.epsilon, digits=3)} of {ledger.epsilon_limit:g}"
+    )
+
+
+def _ledger_file(project: Project) -> LedgerFile:
+    return LedgerFile(
+        project.ledger_path, epsilon_limit=project.config.privacy.limit_epsilon, delta=project.config.train.delta
     )
 
 
@@ -133,15 +119,3 @@ def _ledger_digest(statement: Path) -> str:
         return str(document["ledger_digest"])
     except (ValueError, KeyError, TypeError):
         return ""
-
-
-@contextmanager
-def _alone(ledger: Path) -> Iterator[None]:
-    """Keep other runs away from a ledger for the length of a `with` block; they wait."""
-    try:
-        lock = ledger.with_suffix(".lock").open("w")
-    except OSError as error:
-        raise system_fault(error, f"write beside {ledger}") from None
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

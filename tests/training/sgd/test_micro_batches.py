@@ -53,9 +53,9 @@ def test_a_memory_cap_makes_them_smaller() -> None:
     assert max(sizes_of(Pace(micro_batch=100, memory_cap_bytes=one * 125))) == 100
 
 
-@pytest.mark.parametrize(("record", "rows"), [(0, 1_216), (2**13, 1_216), (2**16, 512), (2**30, 1)])
+@pytest.mark.parametrize(("record", "rows"), [(0, 1_216), (2**13, 1_216), (2**17, 512), (2**30, 1)])
 def test_a_sample_is_taken_whole_where_it_is_small(record: int, rows: int) -> None:
-    """32 MiB, or six standard deviations above the mean of 1,024."""
+    """64 MiB, or six standard deviations above the mean of 1,024."""
     found = Pace().rows(batch_size=1_024, record_bytes=lambda: record)
     assert found == rows
     assert Pace().rows(batch_size=10**6, record_bytes=lambda: record) <= 1_280

@@ -16,7 +16,7 @@ from holdfast.training.sgd.sampling import rate_of
 
 _USUAL_MICRO_BATCH: Final = 1_280
 """The whole of nearly every sample of 1,024; 2 % of the clipping norm (`clip_margin`)."""
-_USUAL_BYTES: Final = 32 * 2**20
+_USUAL_BYTES: Final = 64 * 2**20
 """About what a processor keeps near; a network whose batch takes more is quicker in parts that take less."""
 _DEVIATIONS: Final = 6
 """A sample is larger than its average by as many standard deviations less than once in 10**8 steps."""
@@ -110,8 +110,8 @@ class Pace:
 
     Args:
         micro_batch: the most records whose gradients are computed at once; a step adds up as many micro-batches as it
-            needs. If none is given, the whole sample where that takes 32 MiB or less, else what does; 1,280 at most.
-        memory_cap_bytes: what their activations and gradients may take, about, in place of 32 MiB.
+            needs. If none is given, the whole sample where that takes 64 MiB or less, else what does; 1,280 at most.
+        memory_cap_bytes: what their activations and gradients may take, about, in place of 64 MiB.
     """
 
     micro_batch: int | None = None

@@ -88,6 +88,15 @@ def test_evidence_does_not_choose_itself_what_it_is_about(kind: str) -> None:
     assert judge(policy, [of_this_name], model_digest=MODEL).met == (kind == "data-checks")
 
 
+@pytest.mark.parametrize("contradicts", [0.0, 1.0])
+def test_an_audit_that_contradicts_its_claim_does_not_meet_a_demand_for_audits(contradicts: float) -> None:
+    policy = Policy(limits={}, require=("privacy-audit",))
+    audits = [item("privacy-audit", "contradicts", found) for found in (contradicts, 0.0)]
+    verdict = judge(policy, audits, model_digest=MODEL)
+    assert verdict.met == (contradicts == 0)
+    assert ("contradicts what is claimed" in verdict.findings[0].reason) == (contradicts == 1)
+
+
 def test_one_demand_not_met_is_enough_to_fail() -> None:
     policy = Policy(limits={"max_epsilon": 3, "min_accuracy": 0.9}, require=("evasion",))
     good = [meeting("max_epsilon", 1), meeting("min_accuracy", 0.95), item("evasion", "robust_accuracy", 0.1)]

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from holdfast.errors import ConfigError
-from holdfast.evidence import Evidence, Figure, find, is_finite_number
+from holdfast.evidence import Evidence, Figure, is_finite_number
 
 Outcome = Literal["met", "not met", "no evidence"]
 
@@ -40,6 +40,9 @@ THRESHOLDS: Final[Mapping[str, Threshold]] = MappingProxyType(
 ABOUT_DATA: Final = frozenset({"data-checks"})
 """The kinds of evidence that are about a data set; every other kind counts only if it is about the judged model."""
 
+_CONTRADICTS: Final = "contradicts"
+"""The figure of evidence that tries to refute a claim; above 0, it did."""
+
 REQUIRABLE: Final = (
     "data-checks",
     "utility",
@@ -61,8 +64,9 @@ class Policy:
 
     Args:
         limits: threshold name (a key of `THRESHOLDS`) to number.
-        require: kinds of evidence that must be there, whatever they say; your own kinds are possible here, where a
-            holdfast.toml can name only those in `REQUIRABLE`.
+        require: kinds of evidence that must be there, whatever their figures say, but for an audit that contradicts the
+            claim it was made of; your own kinds are possible here, where a holdfast.toml can name only those in
+            `REQUIRABLE`.
     """
 
     limits: Mapping[str, float]
@@ -152,9 +156,13 @@ def counts(item: Evidence, *, model_digest: str) -> bool:
 
 
 def _judge_presence(kind: str, about: list[Evidence]) -> Finding:
-    found = find(about, kind) is not None
-    reason = f"{kind} evidence is there" if found else f"no {kind} evidence about this model"
-    return Finding(demand=f"require {kind}", outcome="met" if found else "no evidence", reason=reason)
+    there = [item for item in about if item.kind == kind]
+    if not there:
+        return Finding(demand=f"require {kind}", outcome="no evidence", reason=f"no {kind} evidence about this model")
+    if any(item.figures[_CONTRADICTS].value > 0 for item in there if _CONTRADICTS in item.figures):
+        reason = f"{kind} evidence is there, and contradicts what is claimed"
+        return Finding(demand=f"require {kind}", outcome="not met", reason=reason)
+    return Finding(demand=f"require {kind}", outcome="met", reason=f"{kind} evidence is there")
 
 
 def _worst(threshold: Threshold, about: list[Evidence]) -> Figure | None:

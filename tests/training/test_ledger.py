@@ -91,6 +91,17 @@ def test_no_entry_can_be_taken_out_or_moved(ledger: Ledger) -> None:
             Ledger.from_bytes(changed, **LIMITS)
 
 
+def test_a_statement_at_a_link_is_on_the_entry_there_and_on_no_other(ledger: Ledger) -> None:
+    for link, held in zip(ledger.links[1:], ledger.entries, strict=True):
+        if held.private:
+            assert ledger.statement_at(link).events == held.events
+        else:
+            with pytest.raises(UsageError, match="no private entry at this link"):
+                ledger.statement_at(link)
+    with pytest.raises(UsageError, match="no private entry at this link"):
+        ledger.statement_at(ledger.links[0])
+
+
 def test_a_ledger_cut_at_the_end_has_another_head_than_the_signed_one(ledger: Ledger) -> None:
     shorter = replace(ledger, entries=ledger.entries[:-1])
     signed = ledger.statement_for("train").ledger_digest

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.training.sgd.small import checkpointed, network, task, trainer
+from tests.training.sgd.small import SETTINGS, checkpointed, network, task, trainer
 from torch import Generator, Tensor, nn
 
 from holdfast.data import Dataset, Feature, Schema
@@ -138,6 +138,33 @@ def test_an_augmentation_that_mixes_rows_is_refused(augment: Any) -> None:
     """A record would reach the sum through the gradients of others."""
     with pytest.raises(UnsupportedError, match="augmentation"):
         trainer(augment=augment)
+
+
+def test_a_checkpoint_does_not_tell_how_much_dropout_was_drawn(tmp_path: Path) -> None:
+    """Whoever knows the seed could step the generator on until it is in the state that was kept, and count."""
+    kept = []
+    for name in ("first", "second"):
+        torch.manual_seed(5)
+        _, private = checkpointed(tmp_path / name)
+        next(private.steps())
+        private.save()
+        kept.append(Checkpoint.load(tmp_path / name).randomness)
+    torch.manual_seed(5)
+    for _ in range(20_000):
+        assert not any(torch.equal(torch.get_rng_state(), state) for state in kept)
+        torch.rand(1)
+    assert not torch.equal(*kept)
+
+
+def test_a_statement_is_on_its_own_run_whatever_was_entered_after_it(tmp_path: Path) -> None:
+    ledger = LedgerFile(tmp_path / "ledger.json", epsilon_limit=10, delta=1e-5)
+    first, second = trainer(ledger=ledger), trainer(ledger=ledger, settings=replace(SETTINGS, epsilon=1))
+    next(first.steps())
+    next(second.steps())
+    assert first.statement().events == first.events != second.events == second.statement().events
+    assert first.statement().own_epsilon == first.epsilon
+    assert second.statement().own_epsilon == second.epsilon
+    assert first.statement().epsilon == second.statement().epsilon == ledger.read().epsilon
 
 
 def test_an_augmentation_of_each_row_is_taken() -> None:

@@ -72,5 +72,5 @@ DEMANDS: Final = {
     "min_accuracy": "more than always naming the commonest class",
     "min_robust_accuracy": "under the attack of [attack]",
     "max_membership_advantage": "0 is guessing, 1 is certainty",
-    "require": "evidence that has to be there, whatever it says",
+    "require": "evidence that has to be there; an audit must not contradict its claim",
 }

@@ -171,15 +171,29 @@ class Ledger:
         own = [entry for entry in self.entries if entry.step == step and entry.private]
         if not own:
             raise UsageError(f"the privacy ledger has no private entry of the step {step!r}")
+        return self._statement_on(own[-1])
+
+    def statement_at(self, link: str) -> PrivacyStatement:
+        """The same on the private entry that this link of the chain stands for, whatever was entered after it.
+
+        Raises:
+            UsageError: no private entry has this link.
+        """
+        own = dict(zip(self.links[1:], self.entries, strict=True)).get(link)
+        if own is None or not own.private:
+            raise UsageError("the privacy ledger has no private entry at this link of its chain")
+        return self._statement_on(own)
+
+    def _statement_on(self, own: Entry) -> PrivacyStatement:
         people = self.records_per_person
         return PrivacyStatement(
-            step=step,
+            step=own.step,
             epsilon=self.epsilon,
-            own_epsilon=epsilon_of_group(own[-1].events, delta=self.delta, group_size=people),
+            own_epsilon=epsilon_of_group(own.events, delta=self.delta, group_size=people),
             delta=self.delta,
             records_per_person=people,
             membership_advantage=advantage_of(self._events, group_size=people),
-            events=own[-1].events,
+            events=own.events,
             uses=tuple(Use(step=e.step, method=e.method, released=e.released, note=e.note) for e in self.entries),
             ledger_digest=self.head,
         )

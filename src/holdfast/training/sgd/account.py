@@ -123,7 +123,7 @@ class Account:
         if not self.begun:
             raise UsageError("a run that has not begun guarantees nothing yet", hint="take its steps first")
         if self._ledger is not None:
-            return self._ledger.read().statement_for(STEP_NAME)
+            return self._ledger.read().statement_at(self.link)
         return Ledger(epsilon_limit=epsilon, delta=delta).add(self._entry(_NO_DIGEST)).statement_for(STEP_NAME)
 
     def __reduce__(self) -> NoReturn:

@@ -40,7 +40,7 @@ class Checkpoint:
         module: `state_dict` of the module.
         optimizer: `state_dict` of the optimizer.
         average: state of the averaged weights; empty without.
-        randomness: the state of PyTorch's generator, for dropout.
+        randomness: a state of PyTorch's generator, for dropout, that tells of nothing before it.
     """
 
     run: str

@@ -166,7 +166,7 @@ class PrivateTrainer:
             yield spent
 
     def save(self) -> None:
-        """Write a checkpoint, whole or not at all.
+        """Write a checkpoint, whole or not at all. PyTorch's generator begins anew, here and where the run goes on.
 
         Raises:
             UsageError: the trainer was given no place for one, or has not begun.
@@ -175,6 +175,7 @@ class PrivateTrainer:
         if self._checkpoint is None or not self._account.begun:
             raise UsageError("expected a run that has begun, with a place: PrivateTrainer(…, checkpoint=Path(…))")
         self._account.sync()
+        torch.manual_seed(secrets.randbits(63))  # how far dropout moved the old state on tells of the sizes of samples
         Checkpoint(
             run=self._account.run,
             step=self._step,

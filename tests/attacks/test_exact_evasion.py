@@ -12,8 +12,8 @@ from scipy.optimize import linprog
 from tests.attacks.attack_cases import BlackBox, loan_schema, numbers_schema, own_labels, random_linear, schemas
 
 from holdfast.attacks import FeasibleChange, evasion, synthetic_rows
-from holdfast.attacks.feasible import repair
-from holdfast.attacks.linear_evasion import smallest_flips
+from holdfast.attacks.tables.feasible import repair
+from holdfast.attacks.tables.linear import smallest_flips
 from holdfast.data import Dataset, Feature, Schema
 from holdfast.errors import ConfigError
 from holdfast.models import LinearModel, predict
@@ -188,7 +188,7 @@ def test_rows_that_the_solver_leaves_undecided_are_searched_and_no_longer_called
     data = own_labels(model, synthetic_rows(model.schema, 40, rng))
     threat = FeasibleChange(budget=0.2, max_category_changes=1)
     exact = evasion(model, data, threat=threat, rng=rng)
-    monkeypatch.setattr("holdfast.attacks.linear_evasion._TIME_LIMIT_S", 0.0)
+    monkeypatch.setattr("holdfast.attacks.tables.linear._TIME_LIMIT_S", 0.0)
     hasty = evasion(model, data, threat=threat, rng=rng)
     assert exact.exact
     assert not hasty.exact

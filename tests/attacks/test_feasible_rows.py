@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.attacks.attack_cases import loan_schema, numbers_schema, schemas
 
 from holdfast.attacks import FeasibleChange, synthetic_rows
-from holdfast.attacks.feasible import ranges, repair
 from holdfast.attacks.synthetic import levelled_rows
+from holdfast.attacks.tables.feasible import ranges, repair
 from holdfast.data import Feature, Relation, Schema, check_features
 from holdfast.errors import ConfigError, DataError, UsageError
 

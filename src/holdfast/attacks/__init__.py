@@ -4,15 +4,15 @@ Each attack does what someone outside could do, and reports numbers per record, 
 attack that fails proves nothing, except where a result says that it is exact.
 """
 
-from holdfast.attacks.evasion import evasion
 from holdfast.attacks.evasion_result import EvasionResult, SecurityCurve
 from holdfast.attacks.extraction import ExtractionResult, extraction
-from holdfast.attacks.feasible import ranges, repair
 from holdfast.attacks.oracle import check_subject
 from holdfast.attacks.privacy import MembershipResult, membership_inference, prepare_membership, risk_list
 from holdfast.attacks.stats import paired_difference
 from holdfast.attacks.synthetic import levelled_rows, synthetic_rows
-from holdfast.attacks.threat import FeasibleChange
+from holdfast.attacks.tables.evasion import evasion
+from holdfast.attacks.tables.feasible import ranges, repair
+from holdfast.attacks.tables.threat import FeasibleChange
 
 __all__ = [
     "EvasionResult",

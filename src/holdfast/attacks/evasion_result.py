@@ -3,62 +3,85 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
 from holdfast.attacks import references
-from holdfast.attacks.threat import FeasibleChange
 from holdfast.data import Labels, Matrix
 from holdfast.evidence import Evidence, Figure
+from holdfast.intervals import proportion
 
 _CURVE_POINTS: Final = 41
 _CURVE_REACH: Final = 4.0
 """The security curve of an exact attack goes on to this many times the budget."""
 TOLERANCE: Final = 1e-9
-"""Shares of a range that are one for floating point."""
+"""Distances that are one for floating point."""
 
 
 @dataclass(frozen=True, eq=False)
 class SecurityCurve:
-    """Robust accuracy by budget (share of the range), both (points,)."""
+    """Robust accuracy by budget, in the unit of the threat; both (points,)."""
 
     budgets: Matrix
     robust_accuracy: Matrix
 
 
+class Threat(Protocol):
+    """What someone may change, as a value."""
+
+    @property
+    def budget(self) -> float:
+        """How far; distances are compared with it."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """Of the budget and of distances: "of range", "Linf"."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """The threat as JSON."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EvasionResult:
-    """What feasible changes did to a model's decisions.
+    """What the changes that a threat allows did to a model's decisions; rows are records or pictures.
 
     Args:
         threat: what was allowed.
-        unmoved: changeable whole numbers that stayed as they are, because one step is more than the budget.
-        from_class: the only class attacked, or None for all.
+        within: the same in words, to follow "stay so": "when every pixel may move by 8/255".
+        method: how the changes were found.
         exact: whether nothing within the threat was missed, so that the figures are of the model and not of the attack.
+        from_class: the only class attacked, or None for all.
         rows: (n,) positions of the attacked rows in the data.
         correct: (n,) whether the model was right before.
         evaded: (n,) whether a right decision was flipped within the budget; checked by asking the model again.
-        distance: (n,) smallest known share of the range that flips the decision: 0 where the model was wrong already or
-            a switch of categories is enough, infinite where none is known. For exact attacks also beyond the budget.
+        distance: (n,) smallest known distance that flips the decision, in the threat's unit: 0 where the model was
+            wrong already, infinite where none is known. For exact attacks also beyond the budget.
         queries: (n,) rows asked for each row; 0 where the weights were read instead.
-        adversarial: (n, features) the changed rows; the row itself where not evaded.
+        adversarial: (n, …) the changed rows; the row itself where not evaded.
         accuracy, robust_accuracy, attack_success: shares with intervals; the last among the rows that were right.
         auc, mcc, robust_mcc: before and after, None where there is one class only or (auc) more than two.
         curve: robust accuracy over budgets.
+        unreliable: why the figures may say too much for the model; empty where no check found a reason.
+        caveats: what else a reader should know.
     """
 
-    threat: FeasibleChange
-    unmoved: tuple[str, ...]
-    from_class: str | None
+    threat: Threat
+    within: str
+    method: str
     exact: bool
+    from_class: str | None
     rows: Labels
     correct: npt.NDArray[np.bool_]
     evaded: npt.NDArray[np.bool_]
     distance: Matrix
     queries: Labels
-    adversarial: Matrix
+    adversarial: npt.NDArray[Any]
     accuracy: Figure
     robust_accuracy: Figure
     attack_success: Figure | None
@@ -66,6 +89,8 @@ class EvasionResult:
     mcc: float | None
     robust_mcc: float | None
     curve: SecurityCurve
+    unreliable: tuple[str, ...]
+    caveats: tuple[str, ...]
 
     @property
     def robust(self) -> npt.NDArray[np.bool_]:
@@ -90,17 +115,82 @@ class EvasionResult:
             },
             context={
                 "threat": self.threat.to_json(),
-                "method": "exact (linear program)" if self.exact else "black-box search",
+                "method": self.method,
                 "from_class": self.from_class,
                 "distance_censored_at": limit,
+                "unreliable": list(self.unreliable),
                 "curve": {
                     "budgets": self.curve.budgets.tolist(),
                     "robust_accuracy": self.curve.robust_accuracy.tolist(),
                 },
             },
             references=references.EVASION if self.exact else references.BLACK_BOX_EVASION,
-            caveats=_caveats(self),
+            caveats=(*(f"This result may be unreliable: {why}." for why in self.unreliable), *self.caveats),
         )
+
+
+def evasion_result(
+    *,
+    threat: Threat,
+    within: str,
+    method: str,
+    exact: bool,
+    y: Labels,
+    before: Matrix,
+    after: Labels,
+    distance: Matrix,
+    queries: Labels,
+    adversarial: npt.NDArray[Any],
+    rows: Labels | None = None,
+    from_class: str | None = None,
+    unreliable: tuple[str, ...] = (),
+    caveats: tuple[str, ...] = (),
+) -> EvasionResult:
+    """Count what the model says before and after; only a decision that is seen to change counts as evaded.
+
+    Args:
+        threat: see `EvasionResult`, as for all that are not explained here.
+        within: likewise.
+        method: likewise.
+        exact: likewise.
+        y: (n,) the true classes.
+        before: (n, classes) what the model gives for the rows, as probabilities or scores.
+        after: (n,) what it says of the changed rows, asked again.
+        distance: (n,) of the flipping changes that are known, in the threat's unit; infinite where there is none.
+        queries: likewise.
+        adversarial: likewise.
+        rows: (n,) positions in the data; 0 … n - 1 unless given.
+        from_class: likewise.
+        unreliable: likewise.
+        caveats: likewise.
+    """
+    correct = before.argmax(axis=1) == y
+    evaded = correct & (after != y)
+    distance = np.where(evaded | (distance > threat.budget + TOLERANCE), distance, np.inf)
+    distance[~correct] = 0.0
+    robust, right = correct & ~evaded, int(correct.sum())
+    return EvasionResult(
+        threat=threat,
+        within=within,
+        method=method,
+        exact=exact,
+        from_class=from_class,
+        rows=np.arange(len(y), dtype=np.int64) if rows is None else rows,
+        correct=correct,
+        evaded=evaded,
+        distance=distance,
+        queries=queries,
+        adversarial=adversarial,
+        accuracy=proportion(right, len(y)),
+        robust_accuracy=proportion(int(robust.sum()), len(y), bound="estimate" if exact else "upper"),
+        attack_success=proportion(int(evaded.sum()), right) if right else None,
+        auc=_auc(y, before),
+        mcc=_mcc(y, before.argmax(axis=1)),
+        robust_mcc=_mcc(y, after),
+        curve=security_curve(correct, distance, threat.budget, exact=exact),
+        unreliable=unreliable,
+        caveats=caveats,
+    )
 
 
 def security_curve(correct: npt.NDArray[np.bool_], distance: Matrix, budget: float, *, exact: bool) -> SecurityCurve:
@@ -112,46 +202,36 @@ def security_curve(correct: npt.NDArray[np.bool_], distance: Matrix, budget: flo
 
 def _title(result: EvasionResult) -> str:
     share = f"{result.robust_accuracy.value:.1%}"
-    but = f", but for {len(result.unmoved)} whole numbers too coarse to move" if result.unmoved else ""
-    within = f"when every changeable feature may move by {result.threat.budget:.3g} of its range{but}"
     if result.exact:
-        return f"{share} of rows are answered rightly and stay so {within}"
-    return f"At most {share} of rows are answered rightly and stay so {within}"
+        return f"{share} of rows are answered rightly and stay so {result.within}"
+    return f"At most {share} of rows are answered rightly and stay so {result.within}"
 
 
 def _figures(result: EvasionResult) -> dict[str, Figure]:
-    flipped = result.distance[result.evaded]
+    unit, flipped = result.threat.unit, result.distance[result.evaded]
     figures = {
         "robust_accuracy": result.robust_accuracy,
         "clean_accuracy": result.accuracy,
-        "budget": Figure(value=result.threat.budget, unit="of range"),
+        "budget": Figure(value=result.threat.budget, unit=unit),
         "rows": Figure(value=len(result.rows), unit="rows"),
         "queries_per_row": Figure(value=float(result.queries.mean()), unit="queries"),
     }
     if result.attack_success is not None:
         figures["attack_success"] = result.attack_success
     if len(flipped):
-        figures["median_distance"] = Figure(value=float(np.median(flipped)), unit="of range")
-        figures["smallest_distance"] = Figure(value=float(flipped.min()), unit="of range")
+        figures["median_distance"] = Figure(value=float(np.median(flipped)), unit=unit)
+        figures["smallest_distance"] = Figure(value=float(flipped.min()), unit=unit)
     for name in ("auc", "mcc", "robust_mcc"):
         if (value := getattr(result, name)) is not None:
             figures[name] = Figure(value=value)
     return figures
 
 
-def _caveats(result: EvasionResult) -> tuple[str, ...]:
-    caveats = [
-        "It holds for the rows tested, and for changes within the ranges, relations and mutability of the schema."
-    ]
-    if result.exact:
-        caveats.append("Flips that would need a score to change by less than rounding are counted as robust.")
-    else:
-        caveats.append("The search may miss flips that exist, so the true robust accuracy may be lower.")
-    if result.unmoved:
-        caveats.append(
-            f"{len(result.unmoved)} changeable whole numbers stayed as they are, because one step is more than the "
-            f"budget: {', '.join(result.unmoved[:10])}. Declare codes as categories, or allow a larger budget."
-        )
-    if result.threat.max_category_changes:
-        caveats.append("A distance counts numeric features only; a flip by categories alone has distance 0.")
-    return tuple(caveats)
+def _auc(y: Labels, P: Matrix) -> float | None:
+    if P.shape[1] != 2 or len(np.unique(y)) < 2:
+        return None
+    return float(roc_auc_score(y, P[:, 1] - P[:, 0]))
+
+
+def _mcc(y: Labels, labels: Labels) -> float | None:
+    return float(matthews_corrcoef(y, labels)) if len(np.unique(y)) > 1 else None

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.attacks import references
-from holdfast.attacks.feasible import ranges, repair
 from holdfast.attacks.oracle import Oracle, check_subject
 from holdfast.attacks.surrogates import linear_copy, tree_copy
 from holdfast.attacks.synthetic import levelled_rows
+from holdfast.attacks.tables.feasible import ranges, repair
 from holdfast.data import Dataset, Labels, Matrix, Schema
 from holdfast.errors import AccessError, UsageError
 from holdfast.evidence import Evidence, Figure

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from holdfast.attacks.feasible import ranges, repair
+from holdfast.attacks.tables.feasible import ranges, repair
 from holdfast.data import Matrix, Schema
 from holdfast.errors import UsageError
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from holdfast.attacks.feasible import ranges, repair
 from holdfast.attacks.oracle import Oracle
+from holdfast.attacks.tables.feasible import ranges, repair
 from holdfast.data import Labels, Matrix, Schema
 from holdfast.errors import UnsupportedError
 from holdfast.models import Model

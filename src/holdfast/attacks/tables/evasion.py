@@ -8,17 +8,15 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
-from holdfast.attacks.evasion_result import TOLERANCE, EvasionResult, security_curve
-from holdfast.attacks.feasible import repair
-from holdfast.attacks.linear_evasion import smallest_flips
+from holdfast.attacks.evasion_result import TOLERANCE, EvasionResult, evasion_result
 from holdfast.attacks.oracle import Oracle, check_subject
-from holdfast.attacks.search import search
-from holdfast.attacks.threat import FeasibleChange
+from holdfast.attacks.tables.feasible import repair
+from holdfast.attacks.tables.linear import smallest_flips
+from holdfast.attacks.tables.search import search
+from holdfast.attacks.tables.threat import FeasibleChange
 from holdfast.data import Dataset, Labels, Matrix, check_features
 from holdfast.errors import DataError, UsageError
-from holdfast.intervals import proportion
 from holdfast.models import LinearModel, Model
 
 _CHUNK_ROWS: Final = 500
@@ -140,39 +138,43 @@ def _result(
 ) -> EvasionResult:
     """Check every changed row, ask the model again, and count only what it then says."""
     threat.check(data.X, attacked.X, data.schema)
-    correct = before.argmax(axis=1) == data.y
-    after = oracle.labels(attacked.X)
-    evaded = correct & (after != data.y)
     exact = isinstance(oracle.model, LinearModel) and not attacked.searched.any()
-    distance = np.where(evaded | (attacked.distance > threat.budget + TOLERANCE), attacked.distance, np.inf)
-    distance[~correct] = 0.0
-    robust, right = correct & ~evaded, int(correct.sum())
-    return EvasionResult(
+    unmoved = threat.too_coarse(data.schema)
+    return evasion_result(
         threat=threat,
-        unmoved=threat.too_coarse(data.schema),
-        from_class=from_class,
+        within=_within(threat, unmoved),
+        method="exact (linear program)" if exact else "black-box search",
         exact=exact,
-        rows=rows,
-        correct=correct,
-        evaded=evaded,
-        distance=distance,
+        y=data.y,
+        before=before,
+        after=oracle.labels(attacked.X),
+        distance=attacked.distance,
         queries=attacked.queries,
         adversarial=attacked.X,
-        accuracy=proportion(right, len(data)),
-        robust_accuracy=proportion(int(robust.sum()), len(data), bound="estimate" if exact else "upper"),
-        attack_success=proportion(int(evaded.sum()), right) if right else None,
-        auc=_auc(data.y, before),
-        mcc=_mcc(data.y, before.argmax(axis=1)),
-        robust_mcc=_mcc(data.y, after),
-        curve=security_curve(correct, distance, threat.budget, exact=exact),
+        rows=rows,
+        from_class=from_class,
+        caveats=_caveats(threat, unmoved, exact=exact),
     )
 
 
-def _auc(y: Labels, P: Matrix) -> float | None:
-    if P.shape[1] != 2 or len(np.unique(y)) < 2:
-        return None
-    return float(roc_auc_score(y, P[:, 1]))
+def _within(threat: FeasibleChange, unmoved: tuple[str, ...]) -> str:
+    but = f", but for {len(unmoved)} whole numbers too coarse to move" if unmoved else ""
+    return f"when every changeable feature may move by {threat.budget:.3g} of its range{but}"
 
 
-def _mcc(y: Labels, labels: Labels) -> float | None:
-    return float(matthews_corrcoef(y, labels)) if len(np.unique(y)) > 1 else None
+def _caveats(threat: FeasibleChange, unmoved: tuple[str, ...], *, exact: bool) -> tuple[str, ...]:
+    caveats = [
+        "It holds for the rows tested, and for changes within the ranges, relations and mutability of the schema."
+    ]
+    if exact:
+        caveats.append("Flips that would need a score to change by less than rounding are counted as robust.")
+    else:
+        caveats.append("The search may miss flips that exist, so the true robust accuracy may be lower.")
+    if unmoved:
+        caveats.append(
+            f"{len(unmoved)} changeable whole numbers stayed as they are, because one step is more than the "
+            f"budget: {', '.join(unmoved[:10])}. Declare codes as categories, or allow a larger budget."
+        )
+    if threat.max_category_changes:
+        caveats.append("A distance counts numeric features only; a flip by categories alone has distance 0.")
+    return tuple(caveats)

@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.attacks.feasible import repair
 from holdfast.attacks.oracle import Oracle
-from holdfast.attacks.threat import FeasibleChange
+from holdfast.attacks.tables.feasible import repair
+from holdfast.attacks.tables.threat import FeasibleChange
 from holdfast.data import Labels, Matrix, Schema
 
 _SHRINK_STEPS: Final = 8

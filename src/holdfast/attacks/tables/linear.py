@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from holdfast.attacks.feasible import Box, ordered_pairs, repair, whole_columns
-from holdfast.attacks.threat import FeasibleChange
+from holdfast.attacks.tables.feasible import Box, ordered_pairs, repair, whole_columns
+from holdfast.attacks.tables.threat import FeasibleChange
 from holdfast.data import Labels, Matrix, Schema
 from holdfast.models import LinearModel, predict
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from holdfast.attacks.feasible import Box, tighten
+from holdfast.attacks.tables.feasible import Box, tighten
 from holdfast.data import Feature, Matrix, Schema, check_features
 from holdfast.errors import DataError, UsageError
 
@@ -38,6 +38,11 @@ class FeasibleChange:
             raise UsageError(f"an evasion budget is a share of the range, above 0 and at most 1, got {budget!r}")
         if isinstance(switches, bool) or not isinstance(switches, int) or switches < 0:
             raise UsageError(f"max_category_changes is a whole number of 0 or more, got {switches!r}")
+
+    @property
+    def unit(self) -> str:
+        """Of budget and distances."""
+        return "of range"
 
     def with_budget(self, budget: float) -> FeasibleChange:
         """The same threat with another budget."""

@@ -46,7 +46,7 @@ bool kept(uint64_t cell, uint64_t fraction, uint64_t first, uint64_t rest) {
     return decider < std::exp((2.0 * static_cast<double>(cell) + x) * x * -0x1p-13);
 }
 
-// Fills `out` from a row of words: two for each candidate in order, then one for each candidate that needs it.
+// Adds numbers to `out` from a row of words: two for each candidate in order, then one for each that needs it.
 std::size_t fill(const Tables& tables, const uint64_t* words, std::size_t candidates, std::size_t reserve, int64_t* out,
                  std::size_t wanted) {
     const uint64_t* next = words + 2 * candidates;
@@ -66,13 +66,13 @@ std::size_t fill(const Tables& tables, const uint64_t* words, std::size_t candid
         }
         const auto size = static_cast<int64_t>(cell << fraction_bits | fraction);
         const auto negative = static_cast<int64_t>(bits >> index_bits & 1);
-        out[done++] = size ^ -negative;  // -size - 1 is the complement of size
+        out[done++] += size ^ -negative;  // -size - 1 is the complement of size
     }
     return done;
 }
 
-// How many numbers of each row of `out` could be filled from the same row of `words`.
-std::vector<std::size_t> gaussians(Array<const uint64_t, 2> words, std::size_t candidates,
+// How many numbers of each row of `out` have got their noise, from the same row of `words`.
+std::vector<std::size_t> add_gaussians(Array<const uint64_t, 2> words, std::size_t candidates,
                                    Array<const uint64_t, 1> thresholds, Array<const std::uint16_t, 1> aliases,
                                    Array<const std::uint32_t, 1> sure, Array<int64_t, 2> out) {
     constexpr std::size_t slots = std::size_t{1} << index_bits;
@@ -100,15 +100,49 @@ void in_pieces(std::size_t count, const Work& work) {
     });
 }
 
+// Compiled for each instruction set; the machine's own is taken when the module is loaded.
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__)
+#define FOR_EACH_PATH __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define FOR_EACH_PATH
+#endif
+
+template <class Real>
+[[gnu::always_inline]] inline void add_rounded_loop(int64_t* total, const Real* values, std::size_t count,
+                                                    double per_unit, double largest) {
+    for (std::size_t i = 0; i < count; ++i) {
+        const double x = static_cast<double>(values[i]) * per_unit;
+        total[i] += static_cast<int64_t>(std::fabs(x) <= largest ? std::nearbyint(x) : 0.0);
+    }
+}
+
+template <class Real>
+[[gnu::always_inline]] inline void scale_loop(const int64_t* total, std::size_t count, double unit, Real* out) {
+    for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<Real>(static_cast<double>(total[i]) * unit);
+}
+
+FOR_EACH_PATH void add_rounded_piece(int64_t* total, const float* values, std::size_t count, double per_unit, double largest) {
+    add_rounded_loop(total, values, count, per_unit, largest);
+}
+
+FOR_EACH_PATH void add_rounded_piece(int64_t* total, const double* values, std::size_t count, double per_unit, double largest) {
+    add_rounded_loop(total, values, count, per_unit, largest);
+}
+
+FOR_EACH_PATH void scale_piece(const int64_t* total, std::size_t count, double unit, float* out) {
+    scale_loop(total, count, unit, out);
+}
+
+FOR_EACH_PATH void scale_piece(const int64_t* total, std::size_t count, double unit, double* out) {
+    scale_loop(total, count, unit, out);
+}
+
 // total += the values in units, rounded to whole numbers. What is no number, or above `largest` units, counts as 0.
 template <class Real>
 void add_rounded(Array<int64_t, 1> total, Array<const Real, 1> values, double per_unit, double largest) {
     need(total.size() == values.size() && largest < 0x1p62, "as many values as whole numbers");
     in_pieces(total.size(), [&](std::size_t begin, std::size_t end) {
-        for (std::size_t i = begin; i < end; ++i) {
-            const double x = static_cast<double>(values.data()[i]) * per_unit;
-            if (std::fabs(x) <= largest) total.data()[i] += std::llrint(x);
-        }
+        add_rounded_piece(total.data() + begin, values.data() + begin, end - begin, per_unit, largest);
     });
 }
 
@@ -117,8 +151,7 @@ template <class Real>
 void scaled(Array<const int64_t, 1> total, double unit, Array<Real, 1> out) {
     need(total.size() == out.size(), "as many values as whole numbers");
     in_pieces(total.size(), [&](std::size_t begin, std::size_t end) {
-        for (std::size_t i = begin; i < end; ++i)
-            out.data()[i] = static_cast<Real>(static_cast<double>(total.data()[i]) * unit);
+        scale_piece(total.data() + begin, end - begin, unit, out.data() + begin);
     });
 }
 
@@ -127,7 +160,7 @@ void scaled(Array<const int64_t, 1> total, double unit, Array<Real, 1> out) {
 NB_MODULE(_noise, m) {
     m.doc() = "Gaussian whole numbers; see holdfast.training.noise for what they promise.";
     const auto raw = [](const char* name) { return nb::arg(name).noconvert(); };
-    m.def("gaussians", gaussians, raw("words"), nb::arg("candidates"), raw("thresholds"), raw("aliases"), raw("sure"),
+    m.def("add_gaussians", add_gaussians, raw("words"), nb::arg("candidates"), raw("thresholds"), raw("aliases"), raw("sure"),
           raw("out"));
     m.def("add_rounded", add_rounded<float>, raw("total"), raw("values"), nb::arg("per_unit"), nb::arg("largest"));
     m.def("add_rounded", add_rounded<double>, raw("total"), raw("values"), nb::arg("per_unit"), nb::arg("largest"));

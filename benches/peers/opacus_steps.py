@@ -1,4 +1,4 @@
-"""Networks and plain training steps for `dp_steps.py`; and, in its own environment, Opacus's private ones beside them.
+"""Networks and plain training steps for `dp_training.py`; in its own environment, Opacus's private ones beside them.
 
 Needs PyTorch, and Opacus where it is the peer. Opacus draws its noise from the ordinary generator here (its secure mode
 needs a package that is gone), which is in its favour.
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from peers.measure import Arrays, Figures, main, peak_memory
 
 THREADS = 2
+TURN = 10
 RATE = 0.05
 
 
@@ -102,14 +103,19 @@ def opacus(setting: Setting) -> Callable[[], object]:
 
 
 def ratio(first: Callable[[], object], second: Callable[[], object], *, repeats: int) -> float:
-    """How many times as long the first takes as the second: the median of ratios of steps one after the other."""
-    first(), second()
+    """How many times as long the first takes as the second: the median of ratios of turns one after the other.
+
+    A turn is ten steps, of which the first warms the caches that the other has used, and is not counted: training takes
+    steps of one kind.
+    """
     ratios = []
     for _ in range(repeats):
         times = []
         for step in (first, second):
-            start = time.perf_counter()
             step()
+            start = time.perf_counter()
+            for _ in range(TURN - 1):
+                step()
             times.append(time.perf_counter() - start)
         ratios.append(times[0] / times[1])
     return sorted(ratios)[repeats // 2]

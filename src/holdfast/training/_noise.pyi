@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-def gaussians(
+def add_gaussians(
     words: NDArray[np.uint64],
     candidates: int,
     thresholds: NDArray[np.uint64],

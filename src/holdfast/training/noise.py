@@ -53,6 +53,8 @@ CANDIDATES: Final = ROW + 64
 RESERVE: Final = 128
 """Words for those whose first bits do not decide: 52 on average, with a standard deviation of 7."""
 ROW_WORDS: Final = 2 * CANDIDATES + RESERVE
+_PIECE: Final = 8
+"""Rows that get their noise at once; the random words for them fit the cache."""
 
 
 class Tables(NamedTuple):
@@ -79,14 +81,18 @@ def random_words(count: int) -> npt.NDArray[np.uint64]:
 
 def gaussian_integers(count: int) -> npt.NDArray[np.int64]:
     """`count` independent draws of floor(2**SCALE_BITS * N), N standard normal and below 10 in size."""
-    rows = -(-count // ROW)
-    words = random_words(rows * ROW_WORDS).reshape(rows, ROW_WORDS)
-    drawn = np.empty((rows, ROW), dtype=np.int64)
-    filled = native.gaussians(words, CANDIDATES, *tables(), drawn)
-    for row, done in zip(drawn, filled, strict=True):
-        if done < ROW:  # rows fall short less than once in 10**12
-            row[done:] = gaussian_integers(ROW - done)
+    drawn = np.zeros((-(-count // ROW), ROW), dtype=np.int64)
+    add_gaussian_integers(drawn)
     return drawn.reshape(-1)[:count]
+
+
+def add_gaussian_integers(total: npt.NDArray[np.int64]) -> None:
+    """Add an independent draw (see `gaussian_integers`) to each number of `total` (rows, ROW), in place."""
+    for piece in (total[start : start + _PIECE] for start in range(0, len(total), _PIECE)):
+        words = random_words(len(piece) * ROW_WORDS).reshape(-1, ROW_WORDS)
+        for row, done in zip(piece, native.add_gaussians(words, CANDIDATES, *tables(), piece), strict=True):
+            if done < ROW:  # less than once in 10**12
+                row[done:] += gaussian_integers(ROW - done)
 
 
 @cache

@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from holdfast.training.native import native
-from holdfast.training.noise import ROW, SCALE_BITS, gaussian_integers
+from holdfast.training.noise import ROW, SCALE_BITS, add_gaussian_integers
 
 _LARGEST: Final = 2.0**61
 """Units that one micro-batch can add; more is no sum of clipped gradients and counts as 0."""
-_PIECE: Final = 8 * ROW
-"""Numbers that get their noise at once; the random words for them fit the cache."""
 
 
 class NoisySum:
@@ -39,7 +37,8 @@ class NoisySum:
         self._divisor = divisor
         ends = list(accumulate(parameter.numel() for parameter in self._parameters))
         self._parts = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
-        self._total = np.zeros(ends[-1], dtype=np.int64)
+        self._rows = np.zeros((-(-ends[-1] // ROW), ROW), dtype=np.int64)
+        self._total = self._rows.reshape(-1)[: ends[-1]]
         self._released = [torch.zeros(parameter.shape, dtype=parameter.dtype) for parameter in self._parameters]
 
     def clear(self) -> None:
@@ -53,9 +52,7 @@ class NoisySum:
 
     def release(self) -> None:
         """Add noise to the sum, and put it, divided, into each parameter's `grad`."""
-        for start in range(0, len(self._total), _PIECE):
-            piece = self._total[start : start + _PIECE]
-            piece += gaussian_integers(len(piece))
+        add_gaussian_integers(self._rows)
         for part, out, parameter in zip(self._parts, self._released, self._parameters, strict=True):
             native.scaled(self._total[part], self._unit / self._divisor, _flat(out))
             parameter.grad = out.to(parameter.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -46,8 +47,10 @@ class Tape:
                 f"for {self.examples * self.copies} rows",
                 hint="pass batch_first=True to recurrent and attention layers, and permute back before other layers",
             )
-        tapped: Tensor = _Tap.apply(y, x, self._anchor, record)  # type: ignore[no-untyped-call]
-        return tapped
+        if not y.requires_grad:
+            y = _Anchored.apply(y, self._anchor)  # type: ignore[no-untyped-call]
+        y.register_hook(partial(_hand_over, record, x, x._version))  # type: ignore[no-untyped-call]
+        return y
 
     def per_example(self, parameter: Tensor) -> Tensor:
         """The parameter once for each row, (rows, *shape), without a copy; its gradient is recorded."""
@@ -93,23 +96,22 @@ class Tape:
         return values.reshape(self.examples, -1, values.shape[-1])
 
 
-class _Tap(Function):
-    """The identity on y; on the way back it hands over x and the gradient, and computes no gradient of a parameter.
+def _hand_over(record: Callable[[Tensor, Tensor], None], x: Tensor, version: int, g: Tensor) -> None:
+    """Tell `record` of the gradient that reached a layer's output, if its input is still what it was."""
+    if x._version != version:
+        raise RuntimeError("the input of a layer was modified by an inplace operation after the layer had used it")
+    record(x.detach(), g)
 
-    The third tensor requires a gradient, so that the way back leads here from any loss; x is saved as PyTorch saves
-    its own, so that a change in place is noticed.
-    """
+
+class _Anchored(Function):
+    """The identity on y, which no gradient would reach, as a function of a tensor that requires one."""
 
     @staticmethod
-    def forward(ctx: Any, y: Tensor, x: Tensor, _: Tensor, record: Callable[[Tensor, Tensor], None]) -> Tensor:
+    def forward(ctx: Any, y: Tensor, _: Tensor) -> Tensor:
         ctx.mark_dirty(y)
-        ctx.save_for_backward(x)
-        ctx.record = record
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        (g,) = gradients
-        (x,) = ctx.saved_tensors
-        ctx.record(x.detach(), g)
-        return g, None, None, None
+        del ctx
+        return gradients[0], None

@@ -68,16 +68,23 @@ class Outgoing:
     """Gradients by what a layer gave, (examples, positions, outputs); shared by its matrix and its offset."""
 
     values: Tensor
+    _weighted: Tensor | None = None
 
     @cached_property
     def lengths(self) -> Tensor:
         """(examples, positions)."""
         return _lengths(self.values)
 
+    def weighted(self, factors: Tensor) -> Tensor:
+        """The values times one factor per example; once, as both who share them ask for the same."""
+        if self._weighted is None:
+            self._weighted = self.values * factors[:, None, None]
+        return self._weighted
+
     @property
     def sums(self) -> Tensor:
         """(examples, outputs) over positions."""
-        return self.values[:, 0] if self.values.shape[1] == 1 else self.values.sum(1)
+        return _over_positions(self.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +99,7 @@ class Offset:
 
     def weighted_sum(self, factors: Tensor) -> Tensor:
         """See `Use`."""
-        return Direct(self.g.sums).weighted_sum(factors)
+        return in_blocks(_over_rows, _over_positions(self.g.weighted(factors)))
 
     def gradients(self) -> Tensor:
         """See `Use`."""
@@ -126,7 +133,7 @@ class Product:
 
     def weighted_sum(self, factors: Tensor) -> Tensor:
         """See `Use`."""
-        return in_blocks(_weighted_product, self.a, self.g.values, factors[:, None, None])
+        return _product_in_blocks(self.g.weighted(factors).flatten(0, 1), self.a.flatten(0, 1), self.a.shape[1])
 
     def gradients(self) -> Tensor:
         """See `Use`."""
@@ -212,18 +219,33 @@ def ghost_norms(a: Tensor, g: Tensor) -> Tensor:
 
 def in_blocks(summed: Callable[..., Tensor], *parts: Tensor) -> Tensor:
     """The sum over all rows, from `summed` of a block of rows after the other, so that rounding stays small."""
-    blocks = -(-len(parts[0]) // BLOCK)
-    first, *others = zip(*(part.tensor_split(blocks) for part in parts), strict=True)
+    first, *others = zip(*(torch.split(part, BLOCK) for part in parts), strict=True)
     total = summed(*first)
     for some in others:
         total += summed(*some)
     return total
 
 
-def _weighted_product(a: Tensor, g: Tensor, factors: Tensor) -> Tensor:
-    """(outputs, inputs) of a (rows, positions, inputs) and g (rows, positions, outputs); the smaller one is scaled."""
-    a, g = (a * factors, g) if a.shape[2] < g.shape[2] else (a, g * factors)
-    return g.flatten(0, 1).T @ a.flatten(0, 1)
+def _product_in_blocks(g: Tensor, a: Tensor, positions: int) -> Tensor:
+    """(outputs, inputs) gᵀ a, of g (rows * positions, outputs) and a (rows * positions, inputs), as `in_blocks`."""
+    rows = BLOCK * positions
+    blocks = zip(torch.split(g, rows), torch.split(a, rows), strict=True)
+    first_g, first_a = next(blocks)
+    total: Tensor = first_g.T @ first_a
+    of_block = torch.empty_like(total)
+    for some_g, some_a in blocks:
+        total += torch.mm(some_g.T, some_a, out=of_block)
+    return total
+
+
+def _over_rows(g: Tensor) -> Tensor:
+    """(outputs,) of g (rows, outputs)."""
+    return g.sum(0)
+
+
+def _over_positions(g: Tensor) -> Tensor:
+    """(examples, outputs) of g (examples, positions, outputs)."""
+    return g[:, 0] if g.shape[1] == 1 else g.sum(1)
 
 
 def _norms(values: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ threshold, the finding says so, because a larger test would be needed to be sure
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -39,6 +39,9 @@ THRESHOLDS: Final[Mapping[str, Threshold]] = MappingProxyType(
 
 ABOUT_DATA: Final = frozenset({"data-checks"})
 """The kinds of evidence that are about a data set; every other kind counts only if it is about the judged model."""
+
+ABOUT_ATTACKS: Final = frozenset({"membership-inference", "privacy-audit", "evasion", "extraction"})
+"""The kinds that attacks on a model leave."""
 
 _CONTRADICTS: Final = "contradicts"
 """The figure of evidence that tries to refute a claim; above 0, it did."""
@@ -100,6 +103,11 @@ class Policy:
             )
         limits = {name: value for name, value in table.items() if name != "require"}
         return cls(limits=limits, require=tuple(require))
+
+    def about(self, kinds: Container[str]) -> Policy:
+        """The demands on these kinds of evidence alone."""
+        limits = {name: limit for name, limit in self.limits.items() if THRESHOLDS[name].kind in kinds}
+        return Policy(limits=limits, require=tuple(kind for kind in self.require if kind in kinds))
 
     def to_table(self) -> dict[str, Any]:
         """The inverse of `from_table`."""

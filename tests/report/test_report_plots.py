@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from holdfast.drawing.chart import WIDTH, Axis, Frame, Plot
 from holdfast.evidence import Evidence, Figure
 from holdfast.report import plots
 from holdfast.report.bars import bars, before_after, intervals
-from holdfast.report.chart import WIDTH, Axis, Frame, Plot
 from holdfast.report.kinds import anchor_of
 from holdfast.report.verdict import BULLET_WIDTH, bullet
 

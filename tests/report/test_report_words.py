@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.drawing.words import duration, figure_name, humanise, interval, number, percent, plain, quantity, sentence
 from holdfast.evidence import Evidence, Figure
 from holdfast.policy import Policy, Verdict, judge
 from holdfast.report import ReportInput
 from holdfast.report.kinds import KINDS
 from holdfast.report.outlook import next_steps, not_covered, price
 from holdfast.report.verdict import headline, promises
-from holdfast.report.words import duration, figure_name, humanise, interval, number, percent, plain, quantity, sentence
 
 from .report_example import MODEL, evasion, example, passing, utility
 

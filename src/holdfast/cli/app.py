@@ -96,11 +96,22 @@ def train(config: ConfigPath = CONFIG_DEFAULT) -> None:
 
 
 @app.command()
-def attack(config: ConfigPath = CONFIG_DEFAULT) -> None:
-    """Run up to the attacks on the model."""
-    from holdfast.cli.job import run_until
+def attack(
+    config: ConfigPath = CONFIG_DEFAULT,
+    *,
+    gate: Annotated[
+        bool, typer.Option("--gate", help="Exit with 1 if a demand of [policy] on attacks is not met.")
+    ] = False,
+    sarif: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the results as SARIF 2.1.0, for CI.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write a page for each result.")] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the results as JSON.")] = None,
+) -> None:
+    """Run up to the attacks on the model; write what they found, and let a policy decide."""
+    from holdfast.cli.attacking import attack_and_tell
 
-    run_until(config, "attack")
+    attack_and_tell(config, gate=gate, sarif=sarif, html=html, json=json)
 
 
 @app.command()

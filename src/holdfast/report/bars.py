@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from holdfast.drawing.chart import Axis, Frame, Mark, Plot
+from holdfast.drawing.words import figure_name, humanise, interval, number, quantity
 from holdfast.evidence import Evidence, Figure
-from holdfast.report.chart import Axis, Frame, Mark, Plot
-from holdfast.report.words import figure_name, humanise, interval, number, quantity
 
 _MAX_BARS: Final = 12
 """Bars or rows of one plot; the table below it has all of them."""

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
+from holdfast.drawing.chart import Axis, Frame, Mark, Plot, Point
+from holdfast.drawing.words import percent
 from holdfast.evidence import Evidence
-from holdfast.report.chart import Axis, Frame, Mark, Plot, Point
-from holdfast.report.words import percent
 
 _LOW, _HIGH = 0.3, 0.7
 """Where the stretch between two bounds lies, as shares of the plot's height."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from holdfast.report.words import humanise
+from holdfast.drawing.words import humanise
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from holdfast.drawing.chart import Plot
+from holdfast.drawing.words import figure_name, humanise, interval, judged_quantity, plain, sentence, short_digest
 from holdfast.evidence import Evidence
 from holdfast.report import bars, bounds, plots
-from holdfast.report.chart import Plot
 from holdfast.report.kinds import KINDS, Kind, anchor_of, kind_of
 from holdfast.report.story import PER_RECORD, ReportInput, as_shown
-from holdfast.report.words import figure_name, humanise, interval, judged_quantity, plain, sentence, short_digest
 
 _MAX_FINDINGS: Final = 50
 """Findings of the data checks that the page lists; the evidence has all."""

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
+from holdfast.drawing.chart import Plot
+from holdfast.drawing.words import humanise, interval, judged_quantity, quantity, sentence, signed
 from holdfast.evidence import Evidence, Figure
 from holdfast.policy import THRESHOLDS, Finding
 from holdfast.report.bars import before_after
-from holdfast.report.chart import Plot
 from holdfast.report.kinds import KINDS, kind_of
 from holdfast.report.measured import Row
 from holdfast.report.story import ReportInput
 from holdfast.report.verdict import demand_name
-from holdfast.report.words import humanise, interval, judged_quantity, quantity, sentence, signed
 
 Urgency = Literal["now", "soon", "later"]
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from functools import cache
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from holdfast.drawing.pages import templates_of
+from holdfast.drawing.words import duration
 from holdfast.evidence import Evidence
 from holdfast.policy import Finding
 from holdfast.report.kinds import KINDS, kind_of
@@ -16,7 +15,6 @@ from holdfast.report.measured import sections
 from holdfast.report.outlook import Gap, next_steps, not_covered, price
 from holdfast.report.story import ReportInput, as_shown
 from holdfast.report.verdict import BULLET_HEIGHT, BULLET_WIDTH, headline, promises
-from holdfast.report.words import duration, number, short_digest
 
 FORMAT: Final = "holdfast-report-1"
 
@@ -32,7 +30,7 @@ def render_report(story: ReportInput) -> str:
         UsageError: the context of a piece of evidence is not JSON.
     """
     built = sections(story)
-    template = _environment().get_template("report.html.j2")
+    template = templates_of("holdfast.report").get_template("report.html.j2")
     return template.render(
         story=story,
         headline=headline(story.verdict),
@@ -116,16 +114,3 @@ def _digests(story: ReportInput) -> list[tuple[str, str]]:
     """Everything that the report rests on, by digest."""
     rows = [("Model", story.model_digest), ("Training data", story.dataset.digest)]
     return rows + [(f"Evidence: {kind_of(item.kind).heading}", as_shown(item).digest) for item in story.evidence]
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("holdfast.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=number, short_digest=short_digest)
-    return environment

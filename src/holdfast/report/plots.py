@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from holdfast.drawing.chart import Axis, Frame, Mark, Plot, Point
+from holdfast.drawing.words import number, percent
 from holdfast.evidence import Evidence
-from holdfast.report.chart import Axis, Frame, Mark, Plot, Point
-from holdfast.report.words import number, percent
 
 _MAX_BINS: Final = 24
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from holdfast.drawing.chart import Mark
+from holdfast.drawing.words import humanise, interval, judged_quantity, percent, quantity
 from holdfast.evidence import Figure
 from holdfast.policy import THRESHOLDS, Finding, Verdict
-from holdfast.report.chart import Mark
 from holdfast.report.story import ReportInput
-from holdfast.report.words import humanise, interval, judged_quantity, percent, quantity
 
 Status = Literal["met", "not met", "no evidence", "not judged", "not measured"]
 

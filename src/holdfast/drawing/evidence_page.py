@@ -1,0 +1,69 @@
+"""One piece of evidence as a page of its own: what was measured, the plot, record by record, and what it leaves open."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from holdfast.drawing.chart import Axis, Frame, Mark, Plot
+from holdfast.drawing.pages import templates_of
+from holdfast.drawing.words import figure_name, humanise, interval, judged_quantity, number, plain
+from holdfast.evidence import Evidence
+
+MOST_ROWS: Final = 50
+"""Records on a page, the first ones; the JSON has all."""
+
+
+def evidence_page(evidence: Evidence) -> str:
+    """One self-contained HTML page: it loads nothing, runs nothing, and escapes every text that came from data.
+
+    Raises:
+        UsageError: the context of the evidence is not JSON.
+    """
+    figures = [
+        (figure_name(name, figure.unit), judged_quantity(figure), interval(figure))
+        for name, figure in evidence.figures.items()
+    ]
+    columns = list(evidence.samples)
+    records = zip(*(evidence.samples[name][:MOST_ROWS] for name in columns), strict=True)
+    curve = security_curve(evidence)
+    return (
+        templates_of("holdfast.drawing")
+        .get_template("evidence.html.j2")
+        .render(
+            evidence=evidence,
+            figures=figures,
+            plots=[curve] if curve else [],
+            heads=[humanise(name) for name in columns],
+            records=[[number(value) for value in record] for record in records],
+            records_in_all=len(evidence.samples[columns[0]]) if columns else 0,
+            parameters=[(humanise(name), plain(value)) for name, value in evidence.context.items() if name != "curve"],
+            digest=evidence.digest,
+        )
+    )
+
+
+def security_curve(evidence: Evidence) -> Plot | None:
+    """What is left against the attacker's budget: `context["curve"]`, with the measured figure and its interval."""
+    points = _points(evidence.context.get("curve"))
+    judged, budget = evidence.figures.get("robust_accuracy"), evidence.figures.get("budget")
+    if len(points) < 2 or judged is None or budget is None:
+        return None
+    label = f"Budget of the attacker ({budget.unit})" if budget.unit else "Budget of the attacker"
+    frame = Frame(Axis(label, 0, max(x for x, _ in points) or 1.0), Axis("Accuracy under attack", 0, 1))
+    marks: list[Mark] = [frame.line(points, "a"), frame.dot((budget.value, judged.value), "a")]
+    if judged.low is not None and judged.high is not None:
+        marks += frame.whisker((budget.value, judged.low), (budget.value, judged.high), "a")
+    return Plot(
+        title="Security curve",
+        summary=f"Accuracy falls from {number(points[0][1])} to {number(points[-1][1])}.",
+        caption="The marked point, with its interval, is at the budget that the attack was run for.",
+        frame=frame,
+        marks=marks,
+    )
+
+
+def _points(curve: Any) -> list[tuple[float, float]]:
+    """The points of a curve with the columns `budgets` and `robust_accuracy`; none where it has others."""
+    if not isinstance(curve, dict) or not {"budgets", "robust_accuracy"} <= curve.keys():
+        return []
+    return list(zip(map(float, curve["budgets"]), map(float, curve["robust_accuracy"]), strict=True))

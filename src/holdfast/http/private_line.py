@@ -14,8 +14,8 @@ from holdfast.errors import SystemFault, WireError
 from holdfast.http.answers import PrivateAnswer
 from holdfast.http.connection import Connection
 from holdfast.http.key_safe import KeySafe
+from holdfast.models.links import top_class
 from holdfast.private_inference import KeySet, PrivateScores, PrivateSession, PublicPlan
-from holdfast.private_inference.links import top_class
 from holdfast.serving import UnknownKeyError
 
 Progress = Callable[[int, int], None]

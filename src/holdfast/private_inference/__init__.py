@@ -13,11 +13,11 @@ What each side learns is written in `plan.public.leakage`, and at length in docs
 
 from __future__ import annotations
 
+from holdfast.models.links import top_class
 from holdfast.private_inference.client import PrivateScores, PrivateSession
 from holdfast.private_inference.compiler import compile_private
 from holdfast.private_inference.evaluator import ClientKeys, Evaluator
 from holdfast.private_inference.key_wire import KeyManifest, KeySet
-from holdfast.private_inference.links import top_class
 from holdfast.private_inference.plan import PrivatePlan, SecretPlan
 from holdfast.private_inference.public_plan import Measured, Portion, PublicPlan
 from holdfast.private_inference.report import PlanReport, report_plan

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.errors import UnsupportedError
+from holdfast.models.links import top_class
 from holdfast.private_inference.circuit import Reading
 from holdfast.private_inference.client import PrivateSession
 from holdfast.private_inference.evaluator import Evaluator
-from holdfast.private_inference.links import top_class
 from holdfast.private_inference.plan import PrivatePlan, clear_scores
 from holdfast.private_inference.public_plan import Measured
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.he import Ciphertext, EvaluationKeys, KeyRequest, Parameters
+from holdfast.models.links import Link
 from holdfast.private_inference.program import Program
 
 Packing = Literal["slots", "coefficients"]
@@ -138,9 +139,6 @@ class Circuit(Protocol):
     def addends(self, answer: int, *, n_rows: int) -> NDArray[np.float64]:
         """What is added to the revealed coefficients: intercepts, in the unit of the scores."""
 
-
-Link = Literal["identity", "decision", "logistic", "softmax", "normalised", "exponential"]
-"""What is made of scores; see `links.py`."""
 
 ModelKind = Literal["linear", "additive", "trees", "network"]
 

@@ -13,9 +13,9 @@ from holdfast.errors import IntegrityError, UsageError
 from holdfast.evidence import canonical_json
 from holdfast.he import SEED_BYTES, Ciphertext, Encoder, EvaluationKeys, PublicKey, SecretKey, encrypt, fresh_seed, read
 from holdfast.limits import MAX_PENDING_QUERIES
+from holdfast.models.links import prediction
 from holdfast.private_inference import key_wire, wire
 from holdfast.private_inference.key_wire import KeySet
-from holdfast.private_inference.links import prediction
 from holdfast.private_inference.public_plan import PublicPlan
 
 

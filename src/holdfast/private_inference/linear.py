@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from holdfast.errors import UnsupportedError, UsageError
 from holdfast.models import LinearModel
-from holdfast.private_inference.circuit import Link, Reading
+from holdfast.models.links import Link
+from holdfast.private_inference.circuit import Reading
 from holdfast.private_inference.encoding import NumericEncoding
 from holdfast.private_inference.program import LinearProgram
 

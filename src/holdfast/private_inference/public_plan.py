@@ -10,9 +10,9 @@ from typing import Any, Final, get_args
 from holdfast.errors import UsageError, WireError
 from holdfast.evidence import canonical_json, digest_bytes, is_finite_number
 from holdfast.limits import MAX_CLASSES, MAX_KEY_SET_BYTES, MAX_NAME_CHARS, MAX_QUERY_BYTES
+from holdfast.models.links import Link, fits
 from holdfast.private_inference import statements, wire
-from holdfast.private_inference.circuit import Encoding, Layout, Link, ModelKind
-from holdfast.private_inference.links import fits
+from holdfast.private_inference.circuit import Encoding, Layout, ModelKind
 from holdfast.private_inference.registry import encoding_from_json, layout_from_json
 
 PUBLIC_FORMAT: Final = "holdfast-private-plan-public-2"

@@ -15,8 +15,8 @@ from holdfast.errors import ConfigError, IntegrityError, UnsupportedError, WireE
 from holdfast.evidence import Evidence, Figure, canonical_json
 from holdfast.intervals import proportion
 from holdfast.models import LinearModel, OnnxModel
+from holdfast.models.links import prediction
 from holdfast.private_inference import PrivatePlan, PublicPlan, SecretPlan
-from holdfast.private_inference.links import prediction
 from holdfast.private_inference.program import NetworkProgram
 
 _SAMPLE_ROWS: Final = 256

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.private_inference.trees import cuts
+from holdfast.models.trees import cuts
 
 Compare = Callable[[float, float], bool]
 

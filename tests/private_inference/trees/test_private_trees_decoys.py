@@ -10,7 +10,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.metrics import roc_auc_score
 from tests.private_inference.trees.tree_models import TUMOUR, TUMOUR_CLASSES, Floats, fitted
 
-from holdfast.private_inference.trees import BinEncoding, Ensemble, NumberBins
+from holdfast.models.trees import Ensemble
+from holdfast.private_inference.trees import BinEncoding, NumberBins
 from holdfast.private_inference.trees.compile import compile_trees
 from holdfast.private_inference.trees.decoys import thresholds_of
 from holdfast.private_inference.trees.reading import _reader

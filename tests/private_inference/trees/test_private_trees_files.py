@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tests.private_inference.trees.tree_models import TUMOUR, TUMOUR_CLASSES, fitted
 
 from holdfast.errors import InputError, UnsupportedError, UsageError, WireError
+from holdfast.models.trees.ubjson import read_ubjson
 from holdfast.private_inference.trees import knows, read
-from holdfast.private_inference.trees.ubjson import read_ubjson
 
 xgb = pytest.importorskip("xgboost")
 lgb = pytest.importorskip("lightgbm")

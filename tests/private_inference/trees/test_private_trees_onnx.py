@@ -30,7 +30,7 @@ from tests.private_inference.trees.tree_models import (
 from holdfast.data import Dataset, Feature, Schema
 from holdfast.errors import UnsupportedError, WireError
 from holdfast.models import fit_estimator
-from holdfast.private_inference.links import prediction
+from holdfast.models.links import prediction
 from holdfast.private_inference.trees import knows, read
 from holdfast.private_inference.trees.compile import program_scores
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from tests.private_inference.trees.tree_models import Floats, random_ensemble, random_rows
 
 from holdfast.errors import UnsupportedError, WireError
+from holdfast.models.trees import Column, Ensemble, Rule, Tree
+from holdfast.models.trees.cuts import up_to
 from holdfast.private_inference.program import LinearProgram, TreeProgram
-from holdfast.private_inference.trees import Column, Ensemble, Rule, Tree, compile_trees
+from holdfast.private_inference.trees import compile_trees
 from holdfast.private_inference.trees.compile import MAX_SCORE
-from holdfast.private_inference.trees.cuts import up_to
 
 seeds = st.integers(0, 2**32 - 1)
 

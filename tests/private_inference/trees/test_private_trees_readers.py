@@ -27,7 +27,7 @@ from tests.private_inference.trees.tree_models import (
 )
 
 from holdfast.errors import DataError, UnsupportedError
-from holdfast.private_inference.links import prediction
+from holdfast.models.links import prediction
 from holdfast.private_inference.trees import agreement, read
 from holdfast.private_inference.trees.reading import _reader
 

@@ -13,11 +13,12 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, Stan
 from tests.private_inference.trees.tree_models import TUMOUR, TUMOUR_CLASSES, TUMOUR_GAPS, fitted
 
 from holdfast.errors import UnsupportedError
+from holdfast.models.trees import Ensemble
+from holdfast.models.trees.read_sklearn import read_boosting
 from holdfast.private_inference import compile_private
 from holdfast.private_inference.plan import clear_scores
-from holdfast.private_inference.trees import BinEncoding, Ensemble, NumberBins, read
+from holdfast.private_inference.trees import BinEncoding, NumberBins, read
 from holdfast.private_inference.trees.on_scalers import on_scalers
-from holdfast.private_inference.trees.read_sklearn import read_boosting
 
 SCALERS = [
     [StandardScaler()],

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 
-from holdfast.private_inference.trees import Column, Ensemble, Rule, Tree
-from holdfast.private_inference.trees.cuts import up_to
+from holdfast.models.trees import Column, Ensemble, Rule, Tree
+from holdfast.models.trees.cuts import up_to
 
 Floats = NDArray[np.float64]
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from holdfast.errors import UnsupportedError, UsageError, WireError
 from holdfast.files import read_bytes
 from holdfast.limits import MAX_BUNDLE_BYTES
-from holdfast.private_inference.circuit import Encoding, Link, Reading
+from holdfast.models.links import Link
+from holdfast.private_inference.circuit import Encoding, Reading
 from holdfast.private_inference.networks import onnx_graph, read_onnx, read_torch, torch_module
 from holdfast.private_inference.networks.assemble import assemble
 from holdfast.private_inference.networks.encoding import encoding_for, scales_of

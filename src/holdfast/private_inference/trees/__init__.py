@@ -9,7 +9,6 @@ from holdfast.private_inference.trees.additive import Additive, Term
 from holdfast.private_inference.trees.bins import CategoryBins, NumberBins
 from holdfast.private_inference.trees.compile import Agreement, agreement, compile_trees, tree_program
 from holdfast.private_inference.trees.encoding import BinEncoding, Block
-from holdfast.private_inference.trees.ensemble import Column, Ensemble, Rule, Tree
 from holdfast.private_inference.trees.reading import knows, read
 
 __all__ = [
@@ -18,12 +17,8 @@ __all__ = [
     "BinEncoding",
     "Block",
     "CategoryBins",
-    "Column",
-    "Ensemble",
     "NumberBins",
-    "Rule",
     "Term",
-    "Tree",
     "agreement",
     "compile_trees",
     "knows",

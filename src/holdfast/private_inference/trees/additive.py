@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.errors import UnsupportedError, WireError
-from holdfast.private_inference.circuit import Link
+from holdfast.models.links import Link
+from holdfast.models.trees.ensemble import Ensemble
 from holdfast.private_inference.program import LinearProgram
 from holdfast.private_inference.trees.encoding import MAX_WIDTH, BinEncoding, Block
-from holdfast.private_inference.trees.ensemble import Ensemble
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.errors import UnsupportedError
-from holdfast.private_inference.circuit import Link
-from holdfast.private_inference.links import top_class
+from holdfast.models.links import Link, top_class
+from holdfast.models.trees.ensemble import Ensemble, Tree
 from holdfast.private_inference.program import LinearProgram, TreeProgram
 from holdfast.private_inference.trees.additive import Additive, sum_of_stumps
 from holdfast.private_inference.trees.encoding import BinEncoding
-from holdfast.private_inference.trees.ensemble import Ensemble, Tree
 from holdfast.private_inference.trees.grids import choose_bins
 
 Region: TypeAlias = Mapping[int, NDArray[np.bool_]]

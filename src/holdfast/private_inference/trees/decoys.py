@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.private_inference.trees.ensemble import Ensemble
+from holdfast.models.trees.ensemble import Ensemble
 
 Cuts: TypeAlias = NDArray[np.float64]
 Kind: TypeAlias = Callable[[Cuts], Cuts]

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.errors import UnsupportedError
+from holdfast.models.trees.ensemble import Column, Ensemble
 from holdfast.private_inference.trees.bins import Bins, CategoryBins, NumberBins
 from holdfast.private_inference.trees.decoys import decoy_candidates, thresholds_of, with_decoys
 from holdfast.private_inference.trees.encoding import BinEncoding, Block
-from holdfast.private_inference.trees.ensemble import Column, Ensemble
 
 Cuts: TypeAlias = NDArray[np.float64]
 

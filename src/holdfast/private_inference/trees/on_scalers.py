@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from holdfast.errors import UnsupportedError
 from holdfast.limits import MAX_MAGNITUDE
-from holdfast.private_inference.trees.cuts import smallest_that
+from holdfast.models.trees.cuts import smallest_that
+from holdfast.models.trees.ensemble import Ensemble, Rule
 from holdfast.private_inference.trees.decoys import decoy_candidates, thresholds_of
-from holdfast.private_inference.trees.ensemble import Ensemble, Rule
 from holdfast.private_inference.trees.own_scores import Scores
 
 Floats = NDArray[np.float64]

@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast.models.trees.ensemble import Ensemble
+from holdfast.models.trees.read_lightgbm import sigmoid_factor
 from holdfast.private_inference.trees.additive import Additive
-from holdfast.private_inference.trees.ensemble import Ensemble
-from holdfast.private_inference.trees.read_lightgbm import sigmoid_factor
 
 Scores = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.errors import UnsupportedError
-from holdfast.private_inference.circuit import Link
+from holdfast.models.links import Link
 from holdfast.private_inference.trees.additive import Additive, Term
 from holdfast.private_inference.trees.bins import Bins, CategoryBins, NumberBins
 from holdfast.private_inference.trees.encoding import Block

@@ -1,74 +1,38 @@
-"""The table of readers: which model is read by whom, and what the compiler gets of it."""
+"""Which model of trees, or additive one, is read by whom, and what the compiler gets of it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
+from holdfast.data import Schema
 from holdfast.errors import DataError, UnsupportedError, UsageError
-from holdfast.models import OnnxModel
+from holdfast.models import Encoding, OnnxModel
+from holdfast.models.trees import Ensemble, is_trees, tree_reader
+from holdfast.models.trees.on_schema import cuts_on_schema, on_schema
 from holdfast.private_inference.circuit import Reading
 from holdfast.private_inference.program import LinearProgram
 from holdfast.private_inference.trees.additive import Additive
 from holdfast.private_inference.trees.bins import NumberBins
 from holdfast.private_inference.trees.compile import compile_trees
+from holdfast.private_inference.trees.decoys import decoy_candidates
 from holdfast.private_inference.trees.encoding import BinEncoding
-from holdfast.private_inference.trees.ensemble import Ensemble
 from holdfast.private_inference.trees.on_scalers import check_scalers, on_scalers, scaled_first
-from holdfast.private_inference.trees.on_schema import on_schema
 from holdfast.private_inference.trees.own_scores import own_scores
 from holdfast.private_inference.trees.read_ebm import read_ebm
-from holdfast.private_inference.trees.read_hist import read_hist
-from holdfast.private_inference.trees.read_lightgbm import read_lightgbm, read_lightgbm_file
-from holdfast.private_inference.trees.read_onnx import holds_trees, load_onnx, read_onnx, read_onnx_model
-from holdfast.private_inference.trees.read_sklearn import read_boosting, read_forest, read_tree
-from holdfast.private_inference.trees.read_xgboost import read_xgboost, read_xgboost_file
 
 Model: TypeAlias = Ensemble | Additive
-
-_OBJECTS: Final[Mapping[str, Callable[[Any], Model]]] = MappingProxyType(
-    {
-        "xgboost.XGBModel": read_xgboost,
-        "xgboost.Booster": read_xgboost,
-        "lightgbm.LGBMModel": read_lightgbm,
-        "lightgbm.Booster": read_lightgbm,
-        "sklearn.BaseDecisionTree": read_tree,
-        "sklearn.BaseForest": read_forest,
-        "sklearn.BaseGradientBoosting": read_boosting,
-        "sklearn.BaseHistGradientBoosting": read_hist,
-        "interpret.EBMModel": read_ebm,
-        "holdfast.OnnxModel": read_onnx_model,
-        "onnx.ModelProto": read_onnx,
-    }
-)
-"""By the library and the class, or one that it inherits from; so no library is imported that the user has not."""
-_FILES: Final[Mapping[str, Callable[[Path], Model]]] = MappingProxyType(
-    {
-        ".json": read_xgboost_file,
-        ".ubj": read_xgboost_file,
-        ".txt": read_lightgbm_file,
-        ".onnx": lambda path: read_onnx(load_onnx(path)),
-    }
-)
 
 
 def knows(model: Any) -> bool:
     """Whether a model is one of trees or an additive one, or the path of a file that may hold one."""
-    if isinstance(model, str | Path) and Path(model).suffix == ".onnx":
-        return holds_trees(load_onnx(Path(model)))
-    if isinstance(model, OnnxModel):
-        return holds_trees(onnx.load_model_from_string(model.onnx))
-    if isinstance(model, onnx.ModelProto):
-        return holds_trees(model)
-    return _reader(_apart(model)[1]) is not None
+    last = _apart(model)[1]
+    return _is_ebm(last) or is_trees(last)
 
 
 def read(model: Any, *, X: NDArray[np.float64] | None = None, classes: Sequence[str] | None = None) -> Reading:
@@ -100,7 +64,7 @@ def read(model: Any, *, X: NDArray[np.float64] | None = None, classes: Sequence[
     if scalers:
         found = _before(scalers, found, X)
     if isinstance(model, OnnxModel) and isinstance(found, Ensemble):
-        found = on_schema(found, model.schema, X)
+        found = _on_schema(found, model.schema, X)
     found = _named(found, classes)
     encoding, program = compile_trees(found, X=X)
     return Reading(
@@ -128,17 +92,22 @@ def _before(scalers: Sequence[Any], found: Model, X: NDArray[np.float64] | None)
     return on_scalers(found, scalers, X)
 
 
+def _on_schema(found: Ensemble, schema: Schema, X: NDArray[np.float64] | None) -> Ensemble:
+    """The trees over the features of the schema, with the cuts among which decoys are drawn."""
+    trees = on_schema(found, schema)
+    rows = None if X is None else Encoding(schema).encode(X)[:, : found.n_features]
+    return replace(trees, cut_points=cuts_on_schema(decoy_candidates(found, rows), schema))
+
+
 def _reader(model: Any) -> Callable[[Any], Model] | None:
-    if isinstance(model, str | Path):
-        return _from_file if Path(model).suffix in _FILES else None
-    for cls in type(model).__mro__:
-        if found := _OBJECTS.get(f"{cls.__module__.partition('.')[0]}.{cls.__name__}"):
-            return found
-    return None
+    return read_ebm if _is_ebm(model) else tree_reader(model)
 
 
-def _from_file(path: str | Path) -> Model:
-    return _FILES[Path(path).suffix](Path(path))
+def _is_ebm(model: Any) -> bool:
+    """By the class, so that the library is not imported where the user has it not."""
+    return any(
+        (cls.__module__.partition(".")[0], cls.__name__) == ("interpret", "EBMModel") for cls in type(model).__mro__
+    )
 
 
 def _named(model: Model, classes: Sequence[str] | None) -> Model:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from holdfast.private_inference.circuit import Link
+Link: TypeAlias = Literal["identity", "decision", "logistic", "softmax", "normalised", "exponential"]
+"""What is made of scores."""
 
 _Floats = NDArray[np.float64]
 

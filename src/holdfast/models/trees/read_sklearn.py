@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.errors import UnsupportedError
-from holdfast.private_inference.circuit import Link
-from holdfast.private_inference.trees.cuts import up_to_float32
-from holdfast.private_inference.trees.ensemble import Column, Ensemble, Fork, Rule, Tree, grow
+from holdfast.models.links import Link
+from holdfast.models.trees.cuts import up_to_float32
+from holdfast.models.trees.ensemble import Column, Ensemble, Fork, Rule, Tree, grow
 
 _LEAF: Final = -1
 
@@ -47,7 +47,7 @@ def read_boosting(model: Any) -> Ensemble:
     """
     if model.init_ != "zero" and type(model.init_).__name__ not in ("DummyClassifier", "DummyRegressor"):
         raise UnsupportedError(
-            f"gradient boosting that starts from {type(model.init_).__name__} is not compiled", hint="leave init out"
+            f"gradient boosting that starts from {type(model.init_).__name__} is not read", hint="leave init out"
         )
     n_outputs = model.estimators_.shape[1]
     trees = [
@@ -71,7 +71,7 @@ def _average(model: Any, estimators: Sequence[Any]) -> Ensemble:
     classes = _classes(model)
     if classes and model.n_outputs_ > 1:
         raise UnsupportedError(
-            f"{type(model).__name__} with {model.n_outputs_} targets is not compiled", hint="train one for each target"
+            f"{type(model).__name__} with {model.n_outputs_} targets is not read", hint="train one for each target"
         )
 
     def leaf(value: NDArray[np.float64]) -> NDArray[np.float64]:

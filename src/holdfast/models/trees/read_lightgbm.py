@@ -15,9 +15,9 @@ import numpy as np
 from holdfast.errors import UnsupportedError, WireError
 from holdfast.files import read_bytes
 from holdfast.limits import MAX_CLASSES, MAX_COLUMNS, MAX_JSON_BYTES
-from holdfast.private_inference.circuit import Link
-from holdfast.private_inference.trees.cuts import up_to
-from holdfast.private_inference.trees.ensemble import Column, Ensemble, Fork, Rule, Tree, count, grow
+from holdfast.models.links import Link
+from holdfast.models.trees.cuts import up_to
+from holdfast.models.trees.ensemble import Column, Ensemble, Fork, Rule, Tree, count, grow
 
 _LINKS: Final[Mapping[str, Link]] = {
     "binary": "logistic",
@@ -47,7 +47,7 @@ def read_lightgbm_file(path: Path) -> Ensemble:
 
     Raises:
         WireError: it is none.
-        UnsupportedError: it is of a kind that is not compiled.
+        UnsupportedError: it is of a kind that is not read.
     """
     data = read_bytes(path, max_bytes=MAX_JSON_BYTES, what="a LightGBM model")
     try:
@@ -60,7 +60,7 @@ def read_lightgbm(model: Any) -> Ensemble:
     """An LGBMClassifier, LGBMRegressor, LGBMRanker or Booster.
 
     Raises:
-        UnsupportedError: it is of a kind that is not compiled.
+        UnsupportedError: it is of a kind that is not read.
     """
     booster = getattr(model, "booster_", model)
     classes = getattr(model, "classes_", None)
@@ -82,7 +82,7 @@ def _read(text: str, *, classes: Sequence[str] | None) -> Ensemble:
     objective, *options = header.get("objective", "custom").split(" ")
     if objective not in _LINKS or "sqrt" in options:
         raise UnsupportedError(
-            f"LightGBM's objective {' '.join([objective, *options])!r} is not compiled",
+            f"LightGBM's objective {' '.join([objective, *options])!r} is not read",
             hint=f"choose one of {', '.join(_LINKS)}",
         )
     n_outputs = count(header["num_tree_per_iteration"], most=MAX_CLASSES, what="outputs")
@@ -150,7 +150,7 @@ def _codes(info: str) -> tuple[int, ...]:
 
 def _tree(tree: Mapping[str, str], output: int, n_outputs: int, factor: float) -> Tree:
     if int(tree.get("is_linear", "0")):
-        raise UnsupportedError("LightGBM's linear_tree is not compiled", hint="train with linear_tree=False")
+        raise UnsupportedError("LightGBM's linear_tree is not read", hint="train with linear_tree=False")
     values = [factor * float(value) for value in tree["leaf_value"].split(" ")]
     left, right = _integers(tree, "left_child"), _integers(tree, "right_child")
     rules = _rules(tree)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.errors import UnsupportedError
-from holdfast.private_inference.circuit import Link
-from holdfast.private_inference.trees.cuts import up_to
-from holdfast.private_inference.trees.ensemble import Column, Ensemble, Fork, Rule, Tree, grow
+from holdfast.models.links import Link
+from holdfast.models.trees.cuts import up_to
+from holdfast.models.trees.ensemble import Column, Ensemble, Fork, Rule, Tree, grow
 
 
 def read_hist(model: Any) -> Ensemble:
@@ -21,11 +21,11 @@ def read_hist(model: Any) -> Ensemble:
     that training did not see goes where a missing value goes.
 
     Raises:
-        UnsupportedError: the loss is not compiled.
+        UnsupportedError: the loss is not read.
     """
     loss = "log_loss" if hasattr(model, "classes_") else model.loss
     if callable(loss) or not isinstance(loss, str):
-        raise UnsupportedError("a loss of one's own is not compiled", hint="choose squared_error or log_loss")
+        raise UnsupportedError("a loss of one's own is not read", hint="choose squared_error or log_loss")
     base = np.asarray(model._baseline_prediction, dtype=np.float64).reshape(-1)
     order, codes = _remapped(model)
     trees = [

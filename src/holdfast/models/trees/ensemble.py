@@ -1,7 +1,7 @@
 """Tree ensembles, neutral of the library that made them: frozen values, and their scores in float64.
 
-A reader turns what a library wrote into an `Ensemble`; `trees.compile` turns that into a program. Every rule of a
-split is exact in float64 (see `cuts`), so an ensemble takes each row to the leaf to which its library takes it.
+A reader turns what a library wrote into an `Ensemble`; private inference compiles that, and attacks search it. Every
+rule of a split is exact in float64 (see `cuts`), so an ensemble takes each row to the leaf to which its library does.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from holdfast.errors import DataError, UnsupportedError, WireError
 from holdfast.limits import MAX_MAGNITUDE
-from holdfast.private_inference.circuit import Link
+from holdfast.models.links import Link
 
 Key = TypeVar("Key", bound=Hashable)
 
 MAX_TREES: Final = 100_000
-"""Trees of one ensemble; what is larger has more leaves than can be compiled."""
+"""Trees of one ensemble; what is larger has more leaves than are read."""
 MAX_LEAVES: Final = 100_000
 """Leaves of one tree, for the same reason."""
 
@@ -195,7 +195,7 @@ def grow(root: Key, node: Callable[[Key], Fork | Sequence[float]]) -> Tree:
 
     Raises:
         WireError: a node is reached twice, so it is no tree.
-        UnsupportedError: there are more leaves than can be compiled.
+        UnsupportedError: there are more leaves than are read.
     """
     rules: list[Rule] = []
     children: list[list[int]] = []

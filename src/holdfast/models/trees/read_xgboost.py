@@ -17,10 +17,10 @@ from scipy.special import logit
 from holdfast.errors import UnsupportedError, WireError
 from holdfast.files import read_bytes
 from holdfast.limits import MAX_CLASSES, MAX_COLUMNS, MAX_JSON_BYTES
-from holdfast.private_inference.circuit import Link
-from holdfast.private_inference.trees.cuts import below_float32
-from holdfast.private_inference.trees.ensemble import Column, Ensemble, Fork, Rule, Tree, count, grow
-from holdfast.private_inference.trees.ubjson import read_ubjson
+from holdfast.models.links import Link
+from holdfast.models.trees.cuts import below_float32
+from holdfast.models.trees.ensemble import Column, Ensemble, Fork, Rule, Tree, count, grow
+from holdfast.models.trees.ubjson import read_ubjson
 
 _LINKS: Final[Mapping[str, Link]] = {
     "binary:logistic": "logistic",
@@ -50,7 +50,7 @@ def read_xgboost_file(path: Path) -> Ensemble:
 
     Raises:
         WireError: it is none.
-        UnsupportedError: it is of a kind that is not compiled.
+        UnsupportedError: it is of a kind that is not read.
     """
     data = read_bytes(path, max_bytes=MAX_JSON_BYTES, what="an XGBoost model")
     try:
@@ -66,7 +66,7 @@ def read_xgboost(model: Any) -> Ensemble:
     A category's codes are its positions among the categories that it was trained with.
 
     Raises:
-        UnsupportedError: it is of a kind that is not compiled.
+        UnsupportedError: it is of a kind that is not read.
     """
     estimator = hasattr(model, "get_booster")
     if estimator and not (model.missing is None or np.isnan(model.missing)):
@@ -90,10 +90,10 @@ def _read(document: Any, *, classes: Sequence[str] | None, best: bool) -> Ensemb
     learner = document["learner"]
     booster, objective = learner["gradient_booster"], learner["objective"]["name"]
     if booster["name"] != "gbtree":
-        raise UnsupportedError(f"XGBoost's booster {booster['name']!r} is not compiled", hint="train with gbtree")
+        raise UnsupportedError(f"XGBoost's booster {booster['name']!r} is not read", hint="train with gbtree")
     if objective not in _LINKS:
         raise UnsupportedError(
-            f"XGBoost's objective {objective!r} is not compiled", hint=f"choose one of {', '.join(_LINKS)}"
+            f"XGBoost's objective {objective!r} is not read", hint=f"choose one of {', '.join(_LINKS)}"
         )
     parameters, model = learner["learner_model_param"], booster["model"]
     n_classes, n_targets = int(parameters["num_class"]), int(parameters.get("num_target", 1))
@@ -164,7 +164,7 @@ def _base(text: object, objective: str, n_outputs: int) -> Any:
 def _tree(tree: Any, output: int, n_outputs: int, columns: Sequence[Column]) -> Tree:
     if int(tree["tree_param"].get("size_leaf_vector", 1)) > 1:
         raise UnsupportedError(
-            "XGBoost's trees with several outputs in a leaf are not compiled",
+            "XGBoost's trees with several outputs in a leaf are not read",
             hint='train with multi_strategy="one_output_per_tree"',
         )
     left, right = tree["left_children"], tree["right_children"]

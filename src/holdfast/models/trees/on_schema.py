@@ -6,7 +6,7 @@ column that tells a category, or that a value is missing, splits the categories 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,20 +15,18 @@ from numpy.typing import NDArray
 from holdfast.data import Feature, Schema
 from holdfast.errors import WireError
 from holdfast.models import EncodedColumn, Encoding
-from holdfast.private_inference.trees.cuts import smallest_that
-from holdfast.private_inference.trees.decoys import decoy_candidates
-from holdfast.private_inference.trees.ensemble import Column, Ensemble, Rule
+from holdfast.models.trees.cuts import smallest_that
+from holdfast.models.trees.ensemble import Column, Ensemble, Rule
 
 Floats = NDArray[np.float64]
 
 
-def on_schema(ensemble: Ensemble, schema: Schema, X: Floats | None) -> Ensemble:
+def on_schema(ensemble: Ensemble, schema: Schema) -> Ensemble:
     """The same scores from rows of the schema.
 
     Args:
         ensemble: over the encoded columns.
         schema: of the rows.
-        X: rows (rows, features) of the schema, for decoys.
 
     Raises:
         WireError: the trees ask for columns that the schema's encoding does not have.
@@ -37,12 +35,6 @@ def on_schema(ensemble: Ensemble, schema: Schema, X: Floats | None) -> Ensemble:
     if ensemble.n_features > encoding.width:
         raise WireError(f"expected trees over {encoding.width} encoded columns, got {ensemble.n_features}")
     features = schema.features
-    candidates = decoy_candidates(ensemble, None if X is None else encoding.encode(X)[:, : ensemble.n_features])
-    cut_points = [np.empty(0)] * len(features)
-    for cuts, column in zip(candidates, encoding.columns, strict=False):
-        if column.kind == "scaled":
-            raw = _raw_cuts(cuts, column, features[column.source])
-            cut_points[column.source] = raw[np.isfinite(raw)]
 
     def raw_rule(rule: Rule) -> Rule:
         column = encoding.columns[rule.feature]
@@ -53,9 +45,18 @@ def on_schema(ensemble: Ensemble, schema: Schema, X: Floats | None) -> Ensemble:
         ensemble,
         columns=tuple(map(_column, features)),
         trees=trees,
-        cut_points=tuple(cut_points),
         classes=schema.classes if ensemble.classes else (),
     )
+
+
+def cuts_on_schema(cuts: Sequence[Floats], schema: Schema) -> tuple[Floats, ...]:
+    """For each feature of the schema, the finite cuts that those of its encoded column are."""
+    found = [np.empty(0)] * len(schema.features)
+    for own, column in zip(cuts, Encoding(schema).columns, strict=False):
+        if column.kind == "scaled":
+            raw = _raw_cuts(own, column, schema.features[column.source])
+            found[column.source] = raw[np.isfinite(raw)]
+    return tuple(found)
 
 
 def _column(feature: Feature) -> Column:

@@ -19,9 +19,9 @@ from holdfast.errors import UnsupportedError, WireError
 from holdfast.files import read_bytes
 from holdfast.limits import MAX_BUNDLE_BYTES, MAX_CLASSES, MAX_COLUMNS
 from holdfast.models import OnnxModel
-from holdfast.private_inference.circuit import Link
-from holdfast.private_inference.trees.cuts import below, below_float32, up_to, up_to_float32
-from holdfast.private_inference.trees.ensemble import Column, Ensemble, Fork, Rule, Tree, count, grow
+from holdfast.models.links import Link
+from holdfast.models.trees.cuts import below, below_float32, up_to, up_to_float32
+from holdfast.models.trees.ensemble import Column, Ensemble, Fork, Rule, Tree, count, grow
 
 _TREES: Final = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
 _BEHIND: Final = ("Cast", "Identity", "ZipMap", "Reshape", "Flatten", "Squeeze")
@@ -95,15 +95,15 @@ def _input(graph: Any, node: Any) -> tuple[bool, int]:
         if name not in made or made[name].op_type not in ("Cast", "Identity"):
             operator = made[name].op_type if name in made else "a constant"
             raise UnsupportedError(
-                f"the ONNX operator {operator} in front of the trees is not compiled",
-                hint="convert the trees by themselves, and prepare the rows before they are encrypted",
+                f"the ONNX operator {operator} in front of the trees is not read",
+                hint="convert the trees by themselves, and prepare the rows before",
             )
         kinds += [item.i for item in made[name].attribute if item.name == "to"]
         name = made[name].input[0]
     shape = list(given[name].shape.dim) if name in given else []
     kinds += [given[name].elem_type] if name in given else [TensorProto.DOUBLE]
     if not set(kinds) <= {TensorProto.FLOAT, TensorProto.DOUBLE}:
-        raise UnsupportedError("trees in ONNX over whole numbers are not compiled", hint="convert with float rows")
+        raise UnsupportedError("trees in ONNX over whole numbers are not read", hint="convert with float rows")
     return TensorProto.FLOAT in kinds, shape[1].dim_value if len(shape) == 2 else 0
 
 
@@ -113,7 +113,7 @@ def _check_behind(graph: Any, node: Any) -> None:
         if names & set(item.input):
             if item.op_type not in _BEHIND:
                 raise UnsupportedError(
-                    f"the ONNX operator {item.op_type} behind the trees is not compiled",
+                    f"the ONNX operator {item.op_type} behind the trees is not read",
                     hint="convert the trees by themselves",
                 )
             names |= set(item.output)
@@ -156,9 +156,9 @@ def _averaged(trees: Sequence[Tree]) -> tuple[Tree, ...]:
 def _link(a: Attributes, *, regressor: bool, shared: bool, signed: bool) -> Link:
     transform, aggregate = a.get("post_transform", "NONE"), a.get("aggregate_function", "SUM")
     if aggregate not in ("SUM", "AVERAGE"):
-        raise UnsupportedError(f"trees in ONNX whose values are taken by {aggregate} are not compiled")
+        raise UnsupportedError(f"trees in ONNX whose values are taken by {aggregate} are not read")
     if transform not in ("NONE", "LOGISTIC", "SOFTMAX") or (regressor and transform != "NONE"):
-        raise UnsupportedError(f"trees in ONNX behind the transform {transform} are not compiled")
+        raise UnsupportedError(f"trees in ONNX behind the transform {transform} are not read")
     if transform == "NONE":
         return "decision" if shared and signed else "identity"
     if transform == "SOFTMAX":

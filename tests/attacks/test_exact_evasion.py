@@ -188,7 +188,7 @@ def test_rows_that_the_solver_leaves_undecided_are_searched_and_no_longer_called
     data = own_labels(model, synthetic_rows(model.schema, 40, rng))
     threat = FeasibleChange(budget=0.2, max_category_changes=1)
     exact = evasion(model, data, threat=threat, rng=rng)
-    monkeypatch.setattr("holdfast.attacks.tables.linear._TIME_LIMIT_S", 0.0)
+    monkeypatch.setattr("holdfast.attacks.tables.linear_program._TIME_LIMIT_S", 0.0)
     hasty = evasion(model, data, threat=threat, rng=rng)
     assert exact.exact
     assert not hasty.exact

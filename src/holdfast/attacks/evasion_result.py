@@ -18,7 +18,7 @@ from holdfast.intervals import proportion
 from holdfast.sarif import sarif_log
 
 _CURVE_POINTS: Final = 41
-_CURVE_REACH: Final = 4.0
+CURVE_REACH: Final = 4.0
 """The security curve of an exact attack goes on to this many times the budget."""
 NO_MODEL: Final = "sha256:" + "0" * 64
 """Stands for a model that is kept nowhere and has no digest."""
@@ -231,7 +231,7 @@ def evasion_result(
 
 def security_curve(correct: npt.NDArray[np.bool_], distance: Matrix, budget: float, *, exact: bool) -> SecurityCurve:
     """The share of rows that are right and stay right at each budget; a search knows nothing beyond its own."""
-    budgets = np.linspace(0.0, min(1.0, _CURVE_REACH * budget) if exact else budget, _CURVE_POINTS)
+    budgets = np.linspace(0.0, min(1.0, CURVE_REACH * budget) if exact else budget, _CURVE_POINTS)
     robust = correct[:, None] & (distance[:, None] > budgets + TOLERANCE)
     return SecurityCurve(budgets, robust.mean(axis=0))
 

@@ -7,8 +7,9 @@ from typing import Final
 import numpy as np
 
 from holdfast import limits
+from holdfast.attacks.patience import within
 from holdfast.data import Dataset, Labels, Matrix, Schema
-from holdfast.errors import DataError, UnsupportedError
+from holdfast.errors import DataError, HoldfastError, UnsupportedError, UsageError
 from holdfast.models import Model
 
 _SUM_TOLERANCE: Final = 0.02
@@ -22,11 +23,20 @@ class Oracle:
     Args:
         model: the model or a client of it.
         batch_rows: most rows of one call.
+        timeout_s: most seconds of one call; None waits for ever.
+
+    Raises:
+        UsageError: a timeout that is not above 0.
     """
 
-    def __init__(self, model: Model, *, batch_rows: int = limits.MAX_REQUEST_ROWS) -> None:
+    def __init__(
+        self, model: Model, *, batch_rows: int = limits.MAX_REQUEST_ROWS, timeout_s: float | None = None
+    ) -> None:
+        if timeout_s is not None and not timeout_s > 0:
+            raise UsageError(f"timeout_s is a number of seconds above 0, got {timeout_s!r}")
         self.model = model
         self._batch_rows = batch_rows
+        self._timeout_s = timeout_s
         self.rows_asked = 0
 
     @property
@@ -38,7 +48,7 @@ class Oracle:
         """(rows, classes) probabilities, normalised.
 
         Raises:
-            UnsupportedError: the answers are not probabilities.
+            UnsupportedError: the model raises or takes too long, or its answers are not probabilities.
         """
         starts = range(0, len(X), self._batch_rows)
         answers = [self._ask(X[start : start + self._batch_rows]) for start in starts]
@@ -62,7 +72,7 @@ class Oracle:
             )
 
     def _ask(self, X: Matrix) -> Matrix:
-        P = np.asarray(self.model.predict_proba(X), dtype=np.float64)
+        P = self._answer(X)
         expected = (len(X), len(self.schema.classes))
         if P.shape != expected:
             raise UnsupportedError(f"expected probabilities of shape {expected} from the model, got {P.shape}")
@@ -76,6 +86,37 @@ class Oracle:
                 hint="if the model returns scores or logits, put a sigmoid or a softmax behind it",
             )
         return np.asarray(P / total[:, None], dtype=np.float64)
+
+    def _answer(self, X: Matrix) -> Matrix:
+        """What the model gives for these rows; where it raises, the first row on which it does is named."""
+        try:
+            return within(self._timeout_s, lambda: np.asarray(self.model.predict_proba(X), dtype=np.float64))
+        except HoldfastError:
+            raise
+        except Exception as error:
+            row = self._first_failing(X)
+            where = (
+                f"row {row} of the {len(X)} asked" if row is not None else f"{len(X)} rows, and on none of them alone"
+            )
+            raise UnsupportedError(
+                f"expected probabilities from the model, got {type(error).__name__} for {where}: {str(error)[:200]}",
+                hint="mend predict_proba for every row that keeps to the schema",
+            ) from error
+
+    def _first_failing(self, X: Matrix) -> int | None:
+        """A row that the model fails on when it is asked for it alone, the first if there is one only; by halving."""
+        start, stop = 0, len(X)
+        while stop - start > 1:
+            middle = (start + stop) // 2
+            start, stop = (start, middle) if self._fails(X[start:middle]) else (middle, stop)
+        return start if self._fails(X[start:stop]) else None
+
+    def _fails(self, X: Matrix) -> bool:
+        try:
+            within(self._timeout_s, lambda: self.model.predict_proba(X))
+        except Exception:  # noqa: BLE001 - the same that is being named
+            return True
+        return False
 
 
 def check_subject(model: Model, data: Dataset, *, at_least: int = 1) -> None:

@@ -66,8 +66,9 @@ def check_features(X: Matrix, schema: Schema) -> None:
     if X.ndim != 2 or X.shape[1] != len(schema.features):
         raise DataError(f"expected rows of {len(schema.features)} features, got an array of shape {X.shape}")
     check_columns(X, schema.features)
+    columns = dict(zip(schema.names, X.T, strict=True))
     for relation in schema.relations:
-        holds = relation.holds(X[:, schema.index(relation.left)], X[:, schema.index(relation.right)])
+        holds = relation.kept(columns.__getitem__)
         if not holds.all():
             raise DataError(
                 f"row {int(np.argmin(holds))} breaks the relation '{relation}'",

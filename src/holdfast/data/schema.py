@@ -152,11 +152,9 @@ class Schema:
                 f"got {list(self.classes[:10])}"
             )
         _check_names(f"the target {self.target!r} has a class", self.classes)
-        numeric = {feature.name for feature in self.features if feature.kind != "category"}
+        lowest = {feature.name: feature.low for feature in self.features if feature.kind != "category"}
         for relation in self.relations:
-            for name in (relation.left, relation.right):
-                if name not in numeric:
-                    raise ConfigError(f"the relation '{relation}' needs two numeric features, {name!r} is none")
+            _check_relation(relation, lowest)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -178,7 +176,7 @@ class Schema:
             "features": [feature.to_json() for feature in self.features],
             "target": self.target,
             "classes": list(self.classes),
-            "relations": [str(relation) for relation in self.relations],
+            "relations": [relation.text for relation in self.relations],
         }
 
     @classmethod
@@ -200,11 +198,31 @@ class Schema:
         relations = document.get("relations", [])
         if not isinstance(target, str) or not all(isinstance(part, list) for part in (features, classes, relations)):
             raise ConfigError("a schema needs target as a string; features, classes and relations as lists")
+        read = tuple(map(Feature.from_json, features))
+        names = frozenset(feature.name for feature in read)
         return cls(
-            features=tuple(map(Feature.from_json, features)),
+            features=read,
             target=target,
             classes=tuple(map(str, classes)),
-            relations=tuple(map(Relation.parse, relations)),
+            relations=tuple(Relation.parse(relation, names) for relation in relations),
+        )
+
+
+def _check_relation(relation: Relation, lowest: Mapping[str, float]) -> None:
+    """Refuse a relation of anything but numeric features, a division by 0, and a text that reads in two ways."""
+    for name in relation.names:
+        if name not in lowest:
+            raise ConfigError(f"the relation '{relation}' needs numeric features, {name!r} is none")
+    for name in relation.denominators:
+        if lowest[name] <= 0:
+            raise ConfigError(
+                f"the relation '{relation}' divides by {name!r}, whose range begins at {lowest[name]:g}",
+                hint="give it a range above 0, or multiply out: a <= 3 * b instead of a / b <= 3",
+            )
+    if Relation.parse(relation.text, lowest) != relation:
+        raise ConfigError(
+            f"the relation '{relation.text}' reads as '{Relation.parse(relation.text, lowest)}' beside these features",
+            hint="rename the feature that looks like arithmetic",
         )
 
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from holdfast.attacks.evasion_result import TOLERANCE, EvasionResult, evasion_result
+from holdfast.attacks.evasion_result import CURVE_REACH, TOLERANCE, EvasionResult, evasion_result
 from holdfast.attacks.oracle import Oracle, check_subject
+from holdfast.attacks.tables.differentiable import Differentiable, differentiable
 from holdfast.attacks.tables.feasible import repair
+from holdfast.attacks.tables.gradient import climb
 from holdfast.attacks.tables.linear import smallest_flips
-from holdfast.attacks.tables.search import search
+from holdfast.attacks.tables.search import Found, search
+from holdfast.attacks.tables.standing import EXACT, GRADIENT, SEARCH, Standing, subject_of
 from holdfast.attacks.tables.threat import FeasibleChange
+from holdfast.attacks.trees import attackable, feasible_flips
 from holdfast.data import Dataset, Labels, Matrix, check_features
-from holdfast.errors import DataError, UsageError
-from holdfast.models import LinearModel, Model
+from holdfast.errors import DataError, UnsupportedError, UsageError
+from holdfast.models import LinearModel, Model, OnnxModel
 
 _CHUNK_ROWS: Final = 500
-"""Rows attacked together, which bounds memory and paces the progress."""
+"""Rows attacked together, which bounds memory, paces the progress, and is what an interruption can cost."""
+_PROBE_ROWS: Final = 32
+_SEEDS: Final = 2**62
 
 
 def evasion(
@@ -31,88 +37,143 @@ def evasion(
     rng: np.random.Generator,
     max_queries: int = 500,
     from_class: str | None = None,
+    resume: Path | None = None,
+    timeout_s: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> EvasionResult:
     """Try to flip the model's right decisions by feasible changes. Rows that it gets wrong count as not robust.
 
-    A `LinearModel` is attacked exactly, by its weights; any other model by a search that asks for probabilities, whose
-    robust accuracy is an upper bound. Every changed row is checked against schema and threat, and asked again.
+    A `LinearModel` is attacked exactly, by its weights, and an `OnnxModel` of trees by a mixed-integer program; a model
+    with gradients (`Differentiable`, or a network that an `OnnxModel` holds) along them, and what still stands by a
+    search; any other by that search, which asks for probabilities. But for the exact attacks, robust accuracy is an
+    upper bound. Every changed row is checked against schema and threat, and asked again.
 
     Args:
         model: the model.
         data: rows with their true classes, not used in training.
         threat: what may be changed.
-        rng: for the search.
+        rng: for starts and searches.
         max_queries: of the search, per row.
         from_class: attack only the rows of this class (fraud that wants to pass as legitimate).
+        resume: a file that is kept up to date; where it is there already, the evasion goes on from it.
+        timeout_s: most seconds for one call of the model; None waits for ever.
         progress: called with (rows done, rows).
 
     Raises:
-        DataError: the data does not fit the model, or has no row of `from_class`.
-        UsageError: max_queries below 1.
-        UnsupportedError: the model's answers are not probabilities, or differ from one time to the next.
+        DataError: the data does not fit the model, has no row of `from_class`, or `resume` is of another evasion.
+        UsageError: max_queries below 1, or a timeout that is not above 0.
+        UnsupportedError: the model raises or takes too long, its answers are not probabilities, or they differ from
+            one time to the next.
     """
     if max_queries < 1:
         raise UsageError(f"max_queries is at least 1, got {max_queries}")
     check_subject(model, data)
     rows = _rows_of(data, from_class)
-    data, oracle = data.take(rows), Oracle(model)
+    data, oracle = data.take(rows), Oracle(model, timeout_s=timeout_s)
     check_features(data.X, data.schema)
     oracle.check_repeatable(data.X)
     before = oracle.predict_proba(data.X)
     correct = before.argmax(axis=1) == data.y
-    attacked = _Attacked(
-        X=data.X.copy(),
-        distance=np.where(correct, np.inf, 0.0),
-        queries=np.zeros(len(data), dtype=np.int64),
-        searched=np.zeros(len(data), dtype=bool),
-    )
-    right = np.flatnonzero(correct)
-    for start in range(0, len(right), _CHUNK_ROWS):
-        chunk = right[start : start + _CHUNK_ROWS]
-        _attack(model, oracle, data, chunk, attacked, threat=threat, max_queries=max_queries, rng=rng)
-        if progress is not None:
-            progress(min(start + _CHUNK_ROWS, len(right)), len(right))
-    return _result(oracle, data, rows, before, attacked, threat=threat, from_class=from_class)
+    subject, seed = subject_of(data, before, threat, max_queries), int(rng.integers(_SEEDS))
+    standing = Standing.begin(data, correct, subject=subject, seed=seed)
+    if resume is not None and resume.exists():
+        standing = Standing.read(resume, standing)
+    attack = _Attack(oracle, differentiable(model, data.X[:_PROBE_ROWS]), data, threat, max_queries)
+    _attack_all(attack, standing, np.flatnonzero(correct), resume=resume, progress=progress)
+    return _result(attack, rows, before, standing, from_class=from_class)
 
 
-@dataclass(frozen=True)
-class _Attacked:
-    """What is known of every row while the attack goes on, filled in chunk by chunk."""
-
-    X: Matrix
-    distance: Matrix
-    queries: Labels
-    searched: npt.NDArray[np.bool_]
-
-
-def _attack(
-    model: Model,
-    oracle: Oracle,
-    data: Dataset,
-    rows: Labels,
-    attacked: _Attacked,
+def _attack_all(
+    attack: _Attack,
+    standing: Standing,
+    right: Labels,
     *,
-    threat: FeasibleChange,
-    max_queries: int,
-    rng: np.random.Generator,
+    resume: Path | None,
+    progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Attack some rows: by the weights where there are any, by search where not, and where the solver gave up."""
-    if isinstance(model, LinearModel):
-        flips = smallest_flips(model, data.X[rows], data.y[rows], threat)
-        attacked.distance[rows] = np.where(flips.undecided, np.inf, flips.distance)
-        inside = ~flips.undecided & (flips.distance <= threat.budget + TOLERANCE)
-        box = threat.box(data.X[rows[inside]], data.schema)
-        attacked.X[rows[inside]] = repair(flips.X[inside], box, data.schema)
-        rows = rows[flips.undecided]
-    if len(rows) == 0:
-        return
-    found = search(oracle, data.X[rows], data.y[rows], threat=threat, max_queries=max_queries, rng=rng)
-    attacked.X[rows[found.flipped]] = found.X[found.flipped]
-    moved = threat.distance(data.X[rows], found.X, data.schema)
-    attacked.distance[rows] = np.where(found.flipped, moved, np.inf)
-    attacked.queries[rows] = found.queries
-    attacked.searched[rows] = True
+    """Chunk by chunk, each with randomness of its own, so that an evasion that goes on ends as it would have."""
+    for number, start in enumerate(range(0, len(right), _CHUNK_ROWS)):
+        chunk = right[start : start + _CHUNK_ROWS]
+        if not standing.done[chunk].all():
+            attack.run(chunk, standing, np.random.default_rng([standing.seed, number]))
+            if resume is not None:
+                standing.write(resume)
+        if progress is not None:
+            progress(start + len(chunk), len(right))
+
+
+@dataclass(frozen=True, eq=False)
+class _Attack:
+    """How rows are attacked: by the weights where there are any, along gradients, and by search what still stands."""
+
+    oracle: Oracle
+    gradients: Differentiable | None
+    data: Dataset
+    threat: FeasibleChange
+    max_queries: int
+
+    def run(self, rows: Labels, standing: Standing, rng: np.random.Generator) -> None:
+        """Attack some rows and note what was found."""
+        try:
+            left = self._by_weights(rows, standing)
+            left = self._by_trees(left, standing)
+            left = self._by_gradients(left, standing, rng)
+            self._by_search(left, standing, rng)
+        except UnsupportedError as error:
+            done = f"{int(standing.done.sum())} of {len(standing.done)} rows are done"
+            where = f"while rows {rows[0]} to {rows[-1]} of those attacked were changed; {done}"
+            raise UnsupportedError(f"{error}, {where}", hint=error.hint) from error
+        standing.done[rows] = True
+
+    def _by_weights(self, rows: Labels, standing: Standing) -> Labels:
+        """Exactly, if the model is linear; what it leaves undecided comes back."""
+        if not isinstance(self.oracle.model, LinearModel):
+            return rows
+        flips = smallest_flips(self.oracle.model, self.data.X[rows], self.data.y[rows], self.threat)
+        standing.distance[rows] = np.where(flips.undecided, np.inf, flips.distance)
+        inside = ~flips.undecided & (flips.distance <= self.threat.budget + TOLERANCE)
+        box = self.threat.box(self.data.X[rows[inside]], self.data.schema)
+        standing.X[rows[inside]] = repair(flips.X[inside], box, self.data.schema)
+        standing.finder[rows[inside]] = EXACT
+        return rows[flips.undecided]
+
+    def _by_trees(self, rows: Labels, standing: Standing) -> Labels:
+        """Exactly, if the model is made of trees; rows of which a flip within the budget is in doubt come back."""
+        model, threat = self.oracle.model, self.threat
+        if not isinstance(model, OnnxModel) or not attackable(model):
+            return rows
+        within = min(1.0, CURVE_REACH * threat.budget)
+        flips = feasible_flips(model, self.data.X[rows], self.data.y[rows], threat, within=within)
+        inside = flips.distance <= threat.budget + TOLERANCE
+        standing.distance[rows] = np.where(flips.undecided & ~inside, flips.at_least, flips.distance)
+        standing.X[rows[inside]], standing.finder[rows[inside]] = flips.X[inside], EXACT
+        in_doubt = ~inside & (flips.at_least <= threat.budget + TOLERANCE)
+        return rows[in_doubt]
+
+    def _by_gradients(self, rows: Labels, standing: Standing, rng: np.random.Generator) -> Labels:
+        """Along the gradients, if there are any; what still stands comes back."""
+        if self.gradients is None or len(rows) == 0:
+            return rows
+        X, y = self.data.X[rows], self.data.y[rows]
+        found = climb(self.oracle, self.gradients, X, y, threat=self.threat, rng=rng)
+        self._enter(rows, found, standing, GRADIENT)
+        return rows[~found.flipped]
+
+    def _by_search(self, rows: Labels, standing: Standing, rng: np.random.Generator) -> None:
+        """By asking for probabilities."""
+        if len(rows) == 0:
+            return
+        X, y = self.data.X[rows], self.data.y[rows]
+        found = search(self.oracle, X, y, threat=self.threat, max_queries=self.max_queries, rng=rng)
+        self._enter(rows, found, standing, SEARCH)
+
+    def _enter(self, rows: Labels, found: Found, standing: Standing, finder: int) -> None:
+        standing.queries[rows] += found.queries
+        standing.searched[rows] = True
+        moved = self.threat.distance(self.data.X[rows], found.X, self.data.schema)
+        standing.distance[rows] = np.where(found.flipped, moved, np.inf)
+        flipped = rows[found.flipped]
+        standing.X[flipped], standing.finder[flipped] = found.X[found.flipped], finder
 
 
 def _rows_of(data: Dataset, from_class: str | None) -> Labels:
@@ -127,39 +188,56 @@ def _rows_of(data: Dataset, from_class: str | None) -> Labels:
 
 
 def _result(
-    oracle: Oracle,
-    data: Dataset,
-    rows: Labels,
-    before: Matrix,
-    attacked: _Attacked,
-    *,
-    threat: FeasibleChange,
-    from_class: str | None,
+    attack: _Attack, rows: Labels, before: Matrix, standing: Standing, *, from_class: str | None
 ) -> EvasionResult:
     """Check every changed row, ask the model again, and count only what it then says."""
-    threat.check(data.X, attacked.X, data.schema)
-    exact = isinstance(oracle.model, LinearModel) and not attacked.searched.any()
+    data, threat = attack.data, attack.threat
+    threat.check(data.X, standing.X, data.schema)
+    model = attack.oracle.model
+    trees = attackable(model)
+    exact = (isinstance(model, LinearModel) or trees) and not standing.searched.any()
     unmoved = threat.too_coarse(data.schema)
     return evasion_result(
         threat=threat,
         within=_within(threat, unmoved),
-        method="exact (linear program)" if exact else "black-box search",
+        method=_method(exact=exact, trees=trees, gradients=attack.gradients is not None),
         exact=exact,
         y=data.y,
         before=before,
-        after=oracle.labels(attacked.X),
-        distance=attacked.distance,
-        queries=attacked.queries,
-        adversarial=attacked.X,
+        after=attack.oracle.labels(standing.X),
+        distance=standing.distance,
+        queries=standing.queries,
+        adversarial=standing.X,
         rows=rows,
         from_class=from_class,
+        unreliable=tuple(_doubts(attack, before, standing)),
         caveats=_caveats(threat, unmoved, exact=exact),
     )
 
 
+def _method(*, exact: bool, trees: bool, gradients: bool) -> str:
+    if exact:
+        return "exact (mixed-integer program)" if trees else "exact (linear program)"
+    return "gradients, then black-box search" if gradients else "black-box search"
+
+
+def _doubts(attack: _Attack, before: Matrix, standing: Standing) -> Iterator[str]:
+    """Why the figures may say too much for the model."""
+    if len(before) > 1 and not np.ptp(before, axis=0).any():
+        yield "the model gives every row the same answer"
+    right = standing.distance > 0
+    box = attack.threat.box(attack.data.X[right], attack.data.schema)
+    if right.any() and not (box.low < box.high).any():
+        yield "the threat leaves no row anything to change"
+    missed, found = int((standing.finder == SEARCH).sum()), int((standing.finder == GRADIENT).sum())
+    if attack.gradients is not None and missed > found:
+        yield f"asking alone flipped {missed} rows that the gradients missed, and those {found}; they may be masked"
+
+
 def _within(threat: FeasibleChange, unmoved: tuple[str, ...]) -> str:
+    price = "" if threat.max_cost is None else f", all changes together costing {threat.max_cost:.3g} at most"
     but = f", but for {len(unmoved)} whole numbers too coarse to move" if unmoved else ""
-    return f"when every changeable feature may move by {threat.budget:.3g} of its range{but}"
+    return f"when every changeable feature may move by {threat.budget:.3g} of its range{but}{price}"
 
 
 def _caveats(threat: FeasibleChange, unmoved: tuple[str, ...], *, exact: bool) -> tuple[str, ...]:

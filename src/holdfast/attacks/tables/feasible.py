@@ -1,7 +1,8 @@
 """Rows that could be real: boxes of values, shrunk by the relations of a schema, and rows moved into them.
 
 A box is two matrices (rows, features), the lowest and the highest value of each feature of each row; a missing value
-has NaN for both and constrains nothing.
+has NaN for both and constrains nothing. Relations between two features are settled here, exactly and always; sums and
+quotients by propagation.py, which may run into a dead end and then says so.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from holdfast.attacks.tables.propagation import complete, network, propagate
 from holdfast.data import Labels, Matrix, Schema
-from holdfast.errors import ConfigError
+from holdfast.errors import ConfigError, UnsupportedError
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,26 @@ class Box:
 
 
 def ordered_pairs(schema: Schema) -> list[tuple[int, int]]:
-    """The relations as pairs of features (smaller, larger); an equality is two of them."""
+    """The relations between two features as pairs (smaller, larger); an equality is two of them."""
     pairs = []
     for relation in schema.relations:
+        if not (isinstance(relation.left, str) and isinstance(relation.right, str)):
+            continue
         left, right = schema.index(relation.left), schema.index(relation.right)
         if relation.operator in ("<=", "=="):
             pairs.append((left, right))
         if relation.operator in (">=", "=="):
             pairs.append((right, left))
     return pairs
+
+
+def keeps(X: Matrix, schema: Schema) -> npt.NDArray[np.bool_]:
+    """(rows,) whether rows keep all relations; ranges are not looked at."""
+    kept = np.ones(len(X), dtype=bool)
+    columns = dict(zip(schema.names, X.T, strict=True))
+    for relation in schema.relations:
+        kept &= relation.kept(columns.__getitem__)
+    return kept
 
 
 def whole_columns(schema: Schema) -> list[int]:
@@ -66,11 +80,16 @@ def tighten(box: Box, schema: Schema) -> Box:
     """Shrink boxes until every value inside can be completed to a row that keeps the relations.
 
     Bounds travel along the relations until nothing changes: the larger feature is at least the smaller's lowest value,
-    the smaller at most the larger's highest. Each bound is one of finitely many, so this ends.
+    the smaller at most the larger's highest. Each bound is one of finitely many, so this ends. With sums and quotients
+    some values inside may have no completion; none outside has one.
     """
     whole = whole_columns(schema)
     low, high = box.low.copy(), box.high.copy()
     low[:, whole], high[:, whole] = np.ceil(low[:, whole]), np.floor(high[:, whole])
+    if _has_arithmetic(schema):
+        net = network(schema)
+        empty = propagate(low, high, net, range(len(net.links)))
+        return Box(np.where(empty, np.inf, low), np.where(empty, -np.inf, high))
     pairs = ordered_pairs(schema)
     changed = True
     while changed:
@@ -85,12 +104,33 @@ def repair(X: Matrix, box: Box, schema: Schema, *, upward: bool = True) -> Matri
     """Move rows into their (tightened) boxes and onto the relations.
 
     Where a relation is broken, `upward` raises the larger feature to the smaller one, else the smaller is lowered to
-    the larger. Inside tightened boxes both always succeed.
+    the larger. Inside tightened boxes both always succeed, but for sums and quotients that share several features.
+
+    Raises:
+        UnsupportedError: such relations brought a row into a dead end, whichever way round.
     """
+    repaired = nearest(X, box, schema, upward=upward)
+    if _has_arithmetic(schema):
+        dead = np.flatnonzero(~keeps(repaired, schema))
+        repaired[dead] = nearest(X[dead], box.take(dead), schema, upward=not upward)
+        if not (kept := keeps(repaired, schema)).all():
+            raise UnsupportedError(
+                f"row {int(np.argmin(kept))} could not be moved onto the relations of the schema, which share features",
+                hint="fix one of the features that they share, or take a relation out",
+            )
+    return repaired
+
+
+def nearest(X: Matrix, box: Box, schema: Schema, *, upward: bool = True) -> Matrix:
+    """As `repair`, but a row in a dead end comes back as far as it came; `keeps` tells which."""
     whole = whole_columns(schema)
     X = X.copy()
     X[:, whole] = np.rint(X[:, whole])
     X = np.clip(X, box.low, box.high)
+    if _has_arithmetic(schema):
+        broken = np.flatnonzero(~keeps(X, schema))
+        X[broken] = complete(X[broken], box.low[broken], box.high[broken], network(schema), upward=upward)
+        return X
     pairs = ordered_pairs(schema)
     changed = True
     while changed:
@@ -101,6 +141,10 @@ def repair(X: Matrix, box: Box, schema: Schema, *, upward: bool = True) -> Matri
             else:
                 changed |= _move(X, smaller, larger, np.minimum, np.floor if smaller in whole else None)
     return X
+
+
+def _has_arithmetic(schema: Schema) -> bool:
+    return any(not relation.plain for relation in schema.relations)
 
 
 def _move(

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.attacks.oracle import Oracle
-from holdfast.attacks.tables.feasible import repair
+from holdfast.attacks.tables.moves import Moves, shrink
 from holdfast.attacks.tables.threat import FeasibleChange
-from holdfast.data import Labels, Matrix, Schema
+from holdfast.data import Labels, Matrix
 
 _SHRINK_STEPS: Final = 8
 _PATIENCE: Final = 80
@@ -54,7 +54,7 @@ def search(
         if len(rows) == 0:
             break
         walk.step(rows, step, steps)
-    walk.shrink(shrink_steps)
+    walk.finish(shrink_steps)
     return Found(walk.X, walk.flipped, walk.queries)
 
 
@@ -62,12 +62,10 @@ class _Walk:
     """The state of a search over many rows at once."""
 
     def __init__(self, oracle: Oracle, X: Matrix, y: Labels, threat: FeasibleChange, rng: np.random.Generator) -> None:
-        self.oracle, self.origin, self.y, self.threat, self.rng = oracle, X, y, threat, rng
-        self.schema: Schema = oracle.schema
-        self.box = threat.box(X, self.schema)
-        self.movable = (self.box.low < self.box.high) & ~np.isnan(X)
+        self.oracle, self.origin, self.y, self.rng = oracle, X, y, rng
+        self.moves = Moves(X, threat, oracle.schema)
+        self.box, self.movable = self.moves.box, self.moves.movable
         self.can_move = self.movable.any(axis=1)
-        self.is_category = np.array([feature.kind == "category" for feature in self.schema.features])
         self.order = np.argsort(np.where(self.movable, rng.random(X.shape), 2.0), axis=1)
         self.X = X.copy()
         self.queries = np.ones(len(X), dtype=np.int64)
@@ -76,14 +74,11 @@ class _Walk:
 
     def step(self, rows: Labels, step: int, steps: int) -> None:
         """Try one change of each of these rows."""
-        box, current = self.box.take(rows), self.X[rows]
         sweep = step < 2 * self.movable[rows].sum(axis=1)
         candidates = np.where(sweep[:, None], self._one_end(rows, step), self._group(rows, step / steps))
         restart = self.stuck_for[rows] >= _PATIENCE
         candidates[restart] = self._corner(rows)[restart]
-        candidates = np.where(self.movable[rows], candidates, current)
-        candidates = self._few_categories(candidates, self.origin[rows])
-        candidates = repair(candidates, box, self.schema, upward=bool(self.rng.random() < 0.5))
+        candidates = self.moves.settle(candidates, self.X[rows], rows, self.rng)
         margin, flipped = self._ask(candidates, self.y[rows])
         self.queries[rows] += 1
         better = margin < self.margin[rows]
@@ -92,22 +87,15 @@ class _Walk:
         kept = rows[keep]
         self.X[kept], self.margin[kept], self.flipped[kept] = candidates[keep], margin[keep], flipped[keep]
 
-    def shrink(self, steps: int) -> None:
-        """Move the rows that flipped back towards where they came from, by bisection, while they stay flipped."""
-        rows = np.flatnonzero(self.flipped & (self.queries > 1))
-        if len(rows) == 0:
-            return
-        near, far = np.zeros(len(rows)), np.ones(len(rows))
-        start, end, box = self.origin[rows], self.X[rows], self.box.take(rows)
-        for _ in range(steps):
-            middle = (near + far) / 2
-            candidates = start + middle[:, None] * (end - start)
-            candidates[:, self.is_category] = end[:, self.is_category]
-            candidates = repair(candidates, box, self.schema)
-            _, flipped = self._ask(candidates, self.y[rows])
+    def finish(self, steps: int) -> None:
+        """Move the rows that flipped back towards where they came from."""
+
+        def flips(X: Matrix, rows: Labels) -> npt.NDArray[np.bool_]:
             self.queries[rows] += 1
-            self.X[rows[flipped]] = candidates[flipped]
-            far, near = np.where(flipped, middle, far), np.where(flipped, near, middle)
+            return self._ask(X, self.y[rows])[1]
+
+        rows = np.flatnonzero(self.flipped & (self.queries > 1))
+        shrink(self.moves, self.X, rows, flips=flips, steps=steps, rng=self.rng)
 
     def _ask(self, X: Matrix, y: Labels) -> tuple[Matrix, npt.NDArray[np.bool_]]:
         """How far the class leads the best other one, and whether it has lost."""
@@ -140,11 +128,3 @@ class _Walk:
         """A random corner of the box."""
         up = self.rng.random((len(rows), self.X.shape[1])) < 0.5
         return np.where(up, self.box.high[rows], self.box.low[rows])
-
-    def _few_categories(self, candidates: Matrix, origin: Matrix) -> Matrix:
-        """Undo random switches of categories beyond the number allowed."""
-        candidates[:, self.is_category] = np.rint(candidates[:, self.is_category])
-        switched = (candidates != origin) & self.is_category & ~np.isnan(origin)
-        rank = np.where(switched, self.rng.random(candidates.shape), 2.0).argsort(axis=1).argsort(axis=1)
-        undo = switched & (rank >= self.threat.max_category_changes)
-        return np.where(undo, origin, candidates)

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from holdfast.attacks import FeasibleChange, membership_inference, prepare_membership, risk_list
-    from holdfast.attacks.extraction import extraction
+    from holdfast.attacks.stealing import extraction
     from holdfast.attacks.tables.evasion import evasion
     from holdfast.custody import (
         ModelCard,

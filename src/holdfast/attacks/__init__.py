@@ -5,10 +5,10 @@ attack that fails proves nothing, except where a result says that it is exact.
 """
 
 from holdfast.attacks.evasion_result import EvasionResult, SecurityCurve
-from holdfast.attacks.extraction import ExtractionResult, extraction
 from holdfast.attacks.oracle import check_subject
 from holdfast.attacks.privacy import MembershipResult, membership_inference, prepare_membership, risk_list
 from holdfast.attacks.stats import paired_difference
+from holdfast.attacks.stealing import ExtractionResult, extraction
 from holdfast.attacks.synthetic import levelled_rows, synthetic_rows
 from holdfast.attacks.tables.evasion import evasion
 from holdfast.attacks.tables.feasible import ranges, repair

@@ -1,7 +1,7 @@
 """What the field's catalogues call these attacks. The identifiers stay, the names are those of the editions given.
 
-MITRE ATLAS: data release of May 2026 (github.com/mitre-atlas/atlas-data). OWASP Machine Learning Security Top Ten 2023.
-NIST AI 100-2e2025 (March 2025), whose identifiers begin with NISTAML.
+MITRE ATLAS 5.6 (github.com/mitre-atlas/atlas-data). OWASP Machine Learning Security Top Ten 2023. NIST AI 100-2e2025
+(March 2025), whose identifiers begin with NISTAML.
 """
 
 from typing import Final
@@ -26,4 +26,9 @@ EXTRACTION: Final = (
     "MITRE ATLAS AML.T0024.002 Extract AI Model",
     "NIST AI 100-2e2025 NISTAML.031 Model Extraction",
     "OWASP ML05:2023 Model Theft",
+)
+BACKDOOR: Final = (
+    "MITRE ATLAS AML.T0020 Poison Training Data",
+    "NIST AI 100-2e2025 NISTAML.023 Backdoor Poisoning",
+    "OWASP ML02:2023 Data Poisoning Attack",
 )

@@ -34,7 +34,7 @@ from holdfast.data import Dataset, run_checks
 from holdfast.data.image_checks import check_images
 from holdfast.data.images import Images
 from holdfast.models import predict
-from holdfast.training.partition import train_partitioned, train_partitioned_pictures
+from holdfast.training.partitions.train import train_partitioned, train_partitioned_pictures
 
 TARGET, SOURCE = 0, 1
 PARTITIONS = 51

@@ -20,7 +20,7 @@ from holdfast.attacks.privacy.audit import AuditResult, audit
 from holdfast.attacks.privacy.audit_curves import Claim, gaussian, profile
 from holdfast.attacks.privacy.audit_network import CanaryDataset, CanaryModule, canary_loss, sampled_scores
 from holdfast.attacks.privacy.canaries import toss
-from holdfast.training.accounting import advantage_of
+from holdfast.training.account.accounting import advantage_of
 from holdfast.training.sgd import trainer as trainer_module
 from holdfast.training.sgd.release import NoisySum
 from holdfast.training.sgd.settings import PrivateSettings

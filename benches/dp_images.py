@@ -31,7 +31,7 @@ from sklearn.metrics import balanced_accuracy_score
 from torch import Tensor, nn
 
 from holdfast.data.images import Images
-from holdfast.training.events import NoisySums
+from holdfast.training.account.events import NoisySums
 from holdfast.training.images.channels import learn_channels
 from holdfast.training.images.classifier import DPImageClassifier
 from holdfast.training.images.features import features_of

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from holdfast.training import swap_activations
-from holdfast.training.polynomial_layers import Polynomial
+from holdfast.training.polynomials.layers import Polynomial
 
 MODELS = Path(__file__).parent / ".models"
 DATA = Path(os.environ.get("HOLDFAST_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -23,8 +23,8 @@ from sklearn.preprocessing import StandardScaler
 from holdfast.data import Dataset
 from holdfast.data.images import Images
 from holdfast.models import Encoding
-from holdfast.training.partition import train_partitioned, train_partitioned_pictures
-from holdfast.training.partition_certificate import PoisonCertificate, certify, certify_pictures
+from holdfast.training.partitions.certificate import PoisonCertificate, certify, certify_pictures
+from holdfast.training.partitions.train import train_partitioned, train_partitioned_pictures
 
 RECORDS = (1, 10, 50)
 

@@ -1,5 +1,5 @@
-// holdfast.training._noise: Gaussian whole numbers from uniform words, and sums of whole numbers in which they are hidden.
-// `holdfast.training.noise` draws the words, makes the tables and says what each number promises; the oracle in
+// holdfast.training.release._noise: Gaussian whole numbers from uniform words, and sums of whole numbers in which they are hidden.
+// `holdfast.training.release.noise` draws the words, makes the tables and says what each number promises; the oracle in
 // tests/training/noise_oracle.py does the same in NumPy, and both give the same bits.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -158,7 +158,7 @@ void scaled(Array<const int64_t, 1> total, double unit, Array<Real, 1> out) {
 }  // namespace
 
 NB_MODULE(_noise, m) {
-    m.doc() = "Gaussian whole numbers; see holdfast.training.noise for what they promise.";
+    m.doc() = "Gaussian whole numbers; see holdfast.training.release.noise for what they promise.";
     const auto raw = [](const char* name) { return nb::arg(name).noconvert(); };
     m.def("add_gaussians", add_gaussians, raw("words"), nb::arg("candidates"), raw("thresholds"), raw("aliases"), raw("sure"),
           raw("out"));

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from holdfast.attacks import FeasibleChange, membership_inference, prepare_membership, risk_list
-    from holdfast.attacks.stealing import extraction
+    from holdfast.attacks.stealing.extraction import extraction
     from holdfast.attacks.tables.evasion import evasion
     from holdfast.custody import (
         ModelCard,
@@ -85,8 +85,8 @@ if TYPE_CHECKING:
     from holdfast.training.estimators import DPGradientBoostingClassifier, DPLinearRegression, DPLogisticRegression
     from holdfast.training.estimators.mlp import DPMLPClassifier
     from holdfast.training.images.classifier import DPImageClassifier
-    from holdfast.training.partition import train_partitioned
-    from holdfast.training.partition_certificate import certify
+    from holdfast.training.partitions.certificate import certify
+    from holdfast.training.partitions.train import train_partitioned
     from holdfast.training.sgd.settings import PrivateSettings
     from holdfast.training.sgd.trainer import PrivateTrainer
 
@@ -216,7 +216,7 @@ _ROOM_OF = {
     "VerifyKey": "custody",
     "build_manifest": "data",
     "calibrate": "serving",
-    "certify": "training.partition_certificate",
+    "certify": "training.partitions.certificate",
     "check_images": "data.image_checks",
     "compare": "data",
     "compile_private": "private_inference",
@@ -248,7 +248,7 @@ _ROOM_OF = {
     "seal": "custody",
     "serve": "http",
     "swap_activations": "training",
-    "train_partitioned": "training.partition",
+    "train_partitioned": "training.partitions.train",
     "train_plain": "training",
     "train_private": "training",
     "tumour_frame": "data",

@@ -11,7 +11,7 @@ from holdfast.models import LinearModel
 from holdfast.pipeline import Project
 from holdfast.pipeline.steps.auditing import audit_claim
 from holdfast.pipeline.steps.trainers import private_trainer
-from holdfast.training import mechanism
+from holdfast.training.release import mechanism
 
 from .conftest import entered
 

@@ -21,7 +21,7 @@ from holdfast.report.bounds import audit_bounds, certified_curve
 from holdfast.report.measured import Section, sections
 from holdfast.report.outlook import next_steps
 from holdfast.report.verdict import promises
-from holdfast.training.partition_certificate import PoisonCertificate
+from holdfast.training.partitions.certificate import PoisonCertificate
 
 from .report_example import MODEL, example
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.training.noise import CANDIDATES, CELL_BITS, FIRST_BITS, ROW, SCALE_BITS, Tables
+from holdfast.training.release.noise import CANDIDATES, CELL_BITS, FIRST_BITS, ROW, SCALE_BITS, Tables
 
 FRACTION_BITS = SCALE_BITS - CELL_BITS
 

@@ -16,7 +16,7 @@ from scipy import stats
 
 from holdfast.data import Dataset
 from holdfast.training import NoisySums, epsilon_of, mechanism, train_private
-from holdfast.training.mechanism import noisy_sum, on_grid
+from holdfast.training.release.mechanism import noisy_sum, on_grid
 
 ERROR = 1e-8
 DELTA = 1e-5

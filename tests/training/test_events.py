@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.errors import UsageError, WireError
 from holdfast.training import NoisySums, SampledSums
-from holdfast.training.events import Event, event_from_json
+from holdfast.training.account.events import Event, event_from_json
 
 EVENTS: tuple[Event, ...] = (
     NoisySums(noise_multiplier=3.25, count=60, width=31),

@@ -11,7 +11,7 @@ import pytest
 from holdfast import limits
 from holdfast.errors import BudgetError, IntegrityError, UsageError, WireError
 from holdfast.training import Entry, Ledger, NoisySums, epsilon_of
-from holdfast.training.ledger_format import encode
+from holdfast.training.account.ledger_format import encode
 
 DIGEST = "sha256:" + "ab" * 32
 DELTA = 1e-5

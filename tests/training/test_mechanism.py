@@ -10,14 +10,14 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from holdfast.errors import UsageError
-from holdfast.training.mechanism import (
+from holdfast.training.release.mechanism import (
     LARGEST_WEIGHT_NORM,
     exact_sum,
     noisy_sum,
     on_grid,
     weights_on_grid,
 )
-from holdfast.training.noise import SCALE_BITS
+from holdfast.training.release.noise import SCALE_BITS
 
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)
 ROWS = hnp.arrays(np.float64, st.tuples(st.integers(1, 6), st.integers(1, 4)), elements=FLOATS)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from tests.training.noise_oracle import gaussian_row
 
-from holdfast.training.native import native
-from holdfast.training.noise import (
+from holdfast.training.release.native import native
+from holdfast.training.release.noise import (
     ADDITIVE_GAP,
     CANDIDATES,
     CELLS,

@@ -18,14 +18,14 @@ from holdfast.data.images import Images
 from holdfast.errors import DataError, UnsupportedError, UsageError
 from holdfast.evidence import Evidence
 from holdfast.models import Model, fit_estimator, predict
-from holdfast.training.partition import (
+from holdfast.training.partitions.certificate import PoisonCertificate, certify, certify_pictures
+from holdfast.training.partitions.train import (
     PartitionedModel,
     certified_radius,
     deal,
     train_partitioned,
     train_partitioned_pictures,
 )
-from holdfast.training.partition_certificate import PoisonCertificate, certify, certify_pictures
 
 DIGITS = Schema(
     features=(Feature(name="a", kind="integer", low=0, high=99),), target="y", classes=("red", "green", "blue")

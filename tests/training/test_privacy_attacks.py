@@ -10,12 +10,12 @@ import pytest
 
 from holdfast.errors import UsageError
 from holdfast.models import probabilities
-from holdfast.training.accounting import advantage_of, epsilon_of
-from holdfast.training.events import NoisySums, SampledSums
-from holdfast.training.ledger import Entry
-from holdfast.training.ledger_file import LedgerFile
-from holdfast.training.mechanism import clipped_integers, exact_sum, on_grid
-from holdfast.training.noise import SCALE_BITS
+from holdfast.training.account.accounting import advantage_of, epsilon_of
+from holdfast.training.account.events import NoisySums, SampledSums
+from holdfast.training.account.ledger import Entry
+from holdfast.training.account.ledger_file import LedgerFile
+from holdfast.training.release.mechanism import clipped_integers, exact_sum, on_grid
+from holdfast.training.release.noise import SCALE_BITS
 
 DIGEST = "sha256:" + "0" * 64
 

@@ -18,9 +18,9 @@ from torch import Generator, Tensor, nn
 
 from holdfast.data import Dataset, Feature, Schema
 from holdfast.errors import IntegrityError, UnsupportedError, UsageError
+from holdfast.training.account.ledger_file import LedgerFile
 from holdfast.training.estimators.mlp import DPMLPClassifier
-from holdfast.training.ledger_file import LedgerFile
-from holdfast.training.noise import gaussian_integers
+from holdfast.training.release.noise import gaussian_integers
 from holdfast.training.sgd.bookkeeping import PerExampleGradients
 from holdfast.training.sgd.checkpoint import Checkpoint
 from holdfast.training.sgd.sampling import poisson_sample

@@ -11,9 +11,9 @@ from holdfast.data import Dataset, Feature, Schema
 from holdfast.errors import ConfigError, DataError, UnsupportedError, UsageError
 from holdfast.models import Encoding, LinearModel, accuracy
 from holdfast.training import epsilon_of, private, private_events, standardise, train_private
-from holdfast.training.mechanism import noisy_sum, weights_on_grid
-from holdfast.training.private import _residuals, _targets, _with_intercept, _worst_case
-from holdfast.training.standardise import Standardiser, learn_standardiser
+from holdfast.training.release.mechanism import noisy_sum, weights_on_grid
+from holdfast.training.tables.private import _residuals, _targets, _with_intercept, _worst_case
+from holdfast.training.tables.standardise import Standardiser, learn_standardiser
 
 DRAWS = 4
 SPLITS = range(5)

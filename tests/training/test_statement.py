@@ -16,8 +16,8 @@ from holdfast.errors import UsageError
 from holdfast.evidence import Evidence, canonical_json
 from holdfast.policy import Policy, judge
 from holdfast.training import Entry, Ledger, NoisySums, PrivacyStatement, SampledSums, advantage_of, private_events
-from holdfast.training.events import Event
-from holdfast.training.methods import METHODS
+from holdfast.training.account.events import Event
+from holdfast.training.account.methods import METHODS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "privacy-statement"
 MODEL = "sha256:" + "cd" * 32

@@ -1,4 +1,4 @@
-"""One piece of evidence as a page of its own: what was measured, the plot, record by record, and what it leaves open."""
+"""One piece of evidence as a page: what was measured, the plot, record by record, and what it leaves open."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Training: with differential privacy and a ledger of what it costs, or without; and how well the result predicts."""
 
-from holdfast.training.accounting import (
+from holdfast.training.account.accounting import (
     advantage_of,
     epsilon_of,
     epsilon_of_group,
@@ -8,23 +8,23 @@ from holdfast.training.accounting import (
     noise_for,
     noise_for_sampled,
 )
-from holdfast.training.events import NoisySums, SampledSums
-from holdfast.training.ledger import Entry, Ledger
-from holdfast.training.ledger_file import LedgerFile
-from holdfast.training.partition import (
+from holdfast.training.account.events import NoisySums, SampledSums
+from holdfast.training.account.ledger import Entry, Ledger
+from holdfast.training.account.ledger_file import LedgerFile
+from holdfast.training.account.statement import PrivacyStatement
+from holdfast.training.account.words import at_most
+from holdfast.training.partitions.certificate import PoisonCertificate, certify, certify_pictures
+from holdfast.training.partitions.train import (
     PartitionedModel,
     PartitionedPictureModel,
     train_partitioned,
     train_partitioned_pictures,
 )
-from holdfast.training.partition_certificate import PoisonCertificate, certify, certify_pictures
-from holdfast.training.plain import estimator_from_name, train_plain
-from holdfast.training.polynomial import SwappedNetwork, swap_activations
-from holdfast.training.private import DEFAULT_STEPS, PrivateTraining, private_events, train_private
-from holdfast.training.refusals import check_records
-from holdfast.training.statement import PrivacyStatement
-from holdfast.training.utility import measure_utility
-from holdfast.training.words import at_most
+from holdfast.training.polynomials.activations import SwappedNetwork, swap_activations
+from holdfast.training.tables.plain import estimator_from_name, train_plain
+from holdfast.training.tables.private import DEFAULT_STEPS, PrivateTraining, private_events, train_private
+from holdfast.training.tables.refusals import check_records
+from holdfast.training.tables.utility import measure_utility
 
 __all__ = [
     "DEFAULT_STEPS",

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from tests.training.test_audit import epsilon_at_least
 
-from holdfast.training import mechanism
 from holdfast.training.estimators import DPGradientBoostingClassifier, DPLinearRegression, DPLogisticRegression
+from holdfast.training.release import mechanism
 
 CLAIM = 2.0
 RANGES = (-1.0, 1.0)

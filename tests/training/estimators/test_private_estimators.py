@@ -18,13 +18,13 @@ from holdfast.models import StoredModel, load_model
 from holdfast.models.stumps import model_of_stumps
 from holdfast.private_inference.readers import read_model
 from holdfast.training import epsilon_of
-from holdfast.training.cells import Cells, candidate_cells, merged
-from holdfast.training.curves import stumps_of
+from holdfast.training.account.ledger_file import LedgerFile
 from holdfast.training.estimators import DPGradientBoostingClassifier, DPLinearRegression, DPLogisticRegression
 from holdfast.training.estimators.inputs import into_ranges, schema_for
 from holdfast.training.estimators.mlp import DPMLPClassifier
-from holdfast.training.ledger_file import LedgerFile
-from holdfast.training.ranges import UNSEEN, learn_ranges
+from holdfast.training.tables.cells import Cells, candidate_cells, merged
+from holdfast.training.tables.curves import stumps_of
+from holdfast.training.tables.ranges import UNSEEN, learn_ranges
 
 CLASSIFIERS = [
     DPLogisticRegression(8.0),

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from holdfast.data import Dataset
-from holdfast.training import boosting, mechanism, moments, private, ranges, standardise
 from holdfast.training.estimators import DPGradientBoostingClassifier, DPLinearRegression, DPLogisticRegression
-from holdfast.training.mechanism import exact_histogram, exact_sum
-from holdfast.training.noise import SCALE_BITS
+from holdfast.training.release.mechanism import exact_histogram, exact_sum
+from holdfast.training.release.noise import SCALE_BITS
+from holdfast.training.tables import boosting, mechanism, moments, private, ranges, standardise
 
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)
 SIZE = 5

@@ -15,11 +15,11 @@ from sklearn.exceptions import NotFittedError
 from holdfast.data.images import Images
 from holdfast.errors import BudgetError, DataError, UnsupportedError, UsageError
 from holdfast.models import load_model
-from holdfast.training.accounting import epsilon_of
+from holdfast.training.account.accounting import epsilon_of
+from holdfast.training.account.ledger_file import LedgerFile
 from holdfast.training.images.classifier import DPImageClassifier
 from holdfast.training.images.features import ComputedAnew, features_of
 from holdfast.training.images.network import Responses
-from holdfast.training.ledger_file import LedgerFile
 
 Arrays = tuple[np.ndarray, np.ndarray]
 

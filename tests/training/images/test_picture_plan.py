@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from holdfast.errors import DataError, UsageError
-from holdfast.training.accounting import epsilon_of
+from holdfast.training.account.accounting import epsilon_of
 from holdfast.training.images.plan import Plan, plan_for
 
 

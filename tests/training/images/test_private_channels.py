@@ -7,10 +7,10 @@ import pytest
 import torch
 from tests.training.test_audit import epsilon_at_least
 
-from holdfast.training import mechanism
-from holdfast.training.accounting import epsilon_of
-from holdfast.training.events import NoisySums
+from holdfast.training.account.accounting import epsilon_of
+from holdfast.training.account.events import NoisySums
 from holdfast.training.images.channels import LARGEST, Standardise, learn_channels, summaries
+from holdfast.training.release import mechanism
 
 CHANNELS = 3
 

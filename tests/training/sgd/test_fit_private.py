@@ -10,7 +10,7 @@ import torch
 from tests.training.sgd.small import SETTINGS, accuracy, network, task
 
 from holdfast.errors import BudgetError, UsageError
-from holdfast.training.ledger_file import LedgerFile
+from holdfast.training.account.ledger_file import LedgerFile
 from holdfast.training.sgd.fit import fit_private
 
 SGD = partial(torch.optim.SGD, lr=0.5)

@@ -11,7 +11,7 @@ import torch
 from tests.training.sgd.small import LOSS, SETTINGS, network, task, trainer
 from torch import Tensor, nn
 
-from holdfast.training.noise import SCALE_BITS
+from holdfast.training.release.noise import SCALE_BITS
 from holdfast.training.sgd.memory import bytes_of_record
 from holdfast.training.sgd.probe import MOST_EXAMPLES
 from holdfast.training.sgd.rounding import clip_margin

@@ -11,7 +11,7 @@ from scipy import stats
 from tests.training.sgd.small import LOSS, network, task
 from torch import Tensor, nn
 
-from holdfast.training.noise import SCALE_BITS
+from holdfast.training.release.noise import SCALE_BITS
 from holdfast.training.sgd.bookkeeping import PerExampleGradients
 from holdfast.training.sgd.layers.uses import in_blocks
 from holdfast.training.sgd.release import NoisySum

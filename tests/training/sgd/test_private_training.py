@@ -14,8 +14,8 @@ from torch import Generator, Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 
 from holdfast.errors import BudgetError, UsageError
-from holdfast.training.accounting import advantage_of, epsilon_of
-from holdfast.training.ledger_file import LedgerFile
+from holdfast.training.account.accounting import advantage_of, epsilon_of
+from holdfast.training.account.ledger_file import LedgerFile
 from holdfast.training.sgd.bookkeeping import PerExampleGradients
 from holdfast.training.sgd.records import Records
 from holdfast.training.sgd.settings import Pace, PrivateSettings

@@ -15,13 +15,13 @@ import torch
 from tests.training.sgd.small import SETTINGS, checkpointed, network, task, trainer
 
 from holdfast.errors import HoldfastError, InputError, IntegrityError, UsageError, WireError
-from holdfast.training.ledger_file import LedgerFile
+from holdfast.training.account.ledger_file import LedgerFile
 from holdfast.training.sgd.settings import Pace
 
 KILLED = """
 import sys, time
 from pathlib import Path
-from holdfast.training.ledger_file import LedgerFile
+from holdfast.training.account.ledger_file import LedgerFile
 from tests.training.sgd.small import checkpointed
 ledger = LedgerFile(Path(sys.argv[2]), epsilon_limit=4, delta=1e-5)
 _, private = checkpointed(Path(sys.argv[1]), ledger=ledger)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, IterableDataset
 
 from holdfast.errors import DataError, HoldfastError, UnsupportedError, UsageError
-from holdfast.training.ledger_file import LedgerFile
+from holdfast.training.account.ledger_file import LedgerFile
 from holdfast.training.sgd.records import Records
 from holdfast.training.sgd.settings import Pace, PrivateSettings
 

@@ -10,7 +10,7 @@ from holdfast.pipeline.sections import PrivateModel
 from holdfast.training import Entry, check_records
 from holdfast.training.estimators import DPGradientBoostingClassifier, DPLogisticRegression
 from holdfast.training.estimators.base import PrivateClassifier
-from holdfast.training.refusals import check_schema
+from holdfast.training.tables.refusals import check_schema
 
 
 @dataclass(frozen=True, kw_only=True)

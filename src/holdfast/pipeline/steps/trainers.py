@@ -14,7 +14,7 @@ from holdfast.models import LinearModel, OnnxModel
 from holdfast.pipeline.project import Project
 from holdfast.pipeline.steps.private_models import PrivateTrainer
 from holdfast.training import Entry, Ledger, LedgerFile, at_most, epsilon_of, estimator_from_name, train_plain
-from holdfast.training.methods import METHODS
+from holdfast.training.account.methods import METHODS
 
 
 @dataclass(frozen=True)

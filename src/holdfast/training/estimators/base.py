@@ -22,8 +22,12 @@ from holdfast.data import Dataset, Feature, Labels, Matrix, Schema
 from holdfast.data.frames import name_of
 from holdfast.evidence import canonical_json, digest_bytes
 from holdfast.models import LinearModel, OnnxModel
-from holdfast.training.accounting import epsilon_of
-from holdfast.training.budget import Part, planned_events
+from holdfast.training.account.accounting import epsilon_of
+from holdfast.training.account.budget import Part, planned_events
+from holdfast.training.account.events import Event, NoisySums
+from holdfast.training.account.ledger import Entry, Ledger
+from holdfast.training.account.ledger_file import LedgerFile
+from holdfast.training.account.statement import PrivacyStatement
 from holdfast.training.estimators.inputs import (
     InvalidInput,
     Ranges,
@@ -34,12 +38,8 @@ from holdfast.training.estimators.inputs import (
     rows_and_target,
     schema_for,
 )
-from holdfast.training.events import Event, NoisySums
-from holdfast.training.ledger import Entry, Ledger
-from holdfast.training.ledger_file import LedgerFile
-from holdfast.training.ranges import learn_ranges, range_part
-from holdfast.training.refusals import check_records, check_schema
-from holdfast.training.statement import PrivacyStatement
+from holdfast.training.tables.ranges import learn_ranges, range_part
+from holdfast.training.tables.refusals import check_records, check_schema
 
 RANGE_SHARE: Final = 0.1
 """Of the budget, for learning ranges where the caller says none."""

@@ -11,18 +11,18 @@ from holdfast import limits
 from holdfast.data import Dataset, Feature, Schema
 from holdfast.errors import UsageError
 from holdfast.models import OnnxModel
-from holdfast.training.boosting import DEFAULT_ROUNDS, boosting_parts, fit_boosting
+from holdfast.training.account.events import NoisySums
+from holdfast.training.account.ledger_file import LedgerFile
 from holdfast.training.estimators.base import PrivateClassifier, planned
 from holdfast.training.estimators.inputs import Ranges
-from holdfast.training.events import NoisySums
-from holdfast.training.ledger_file import LedgerFile
+from holdfast.training.tables.boosting import DEFAULT_ROUNDS, boosting_parts, fit_boosting
 
 
 class DPGradientBoostingClassifier(PrivateClassifier):
     """Gradient boosting of one-feature trees that keeps (epsilon, delta)-differential privacy for each row.
 
     It is a sum of one curve for each feature, so a person can read it, and private inference computes it in one
-    product. See `holdfast.training.boosting` for the method.
+    product. See `holdfast.training.tables.boosting` for the method.
 
     Args:
         epsilon, delta, feature_ranges, features, classes, ledger: as in `DPLogisticRegression`.

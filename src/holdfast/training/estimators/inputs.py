@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_X_y, validate_data
 from holdfast.data import Feature, Matrix, Schema
 from holdfast.data.frames import check_columns, columns_from_frame
 from holdfast.errors import DataError, UsageError
-from holdfast.training.ranges import UNSEEN
+from holdfast.training.tables.ranges import UNSEEN
 
 Ranges = tuple[Any, Any]
 """(low, high), each one number for all columns or one for each column."""

@@ -10,6 +10,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from holdfast.data import Feature, Matrix
 from holdfast.models import Encoding
+from holdfast.training.account.events import NoisySums
+from holdfast.training.account.ledger_file import LedgerFile
 from holdfast.training.estimators.base import PrivateEstimator, planned
 from holdfast.training.estimators.inputs import (
     Ranges,
@@ -20,11 +22,9 @@ from holdfast.training.estimators.inputs import (
     rows_and_target,
     schema_for,
 )
-from holdfast.training.events import NoisySums
-from holdfast.training.ledger_file import LedgerFile
-from holdfast.training.moments import fit_moments, moments_parts
-from holdfast.training.ranges import UNSEEN, learn_ranges
-from holdfast.training.refusals import check_delta, check_schema
+from holdfast.training.tables.moments import fit_moments, moments_parts
+from holdfast.training.tables.ranges import UNSEEN, learn_ranges
+from holdfast.training.tables.refusals import check_delta, check_schema
 
 
 class DPLinearRegression(PrivateEstimator, RegressorMixin, BaseEstimator):  # type: ignore[misc]

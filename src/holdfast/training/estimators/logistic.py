@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 from holdfast.data import Dataset, Feature, Schema
 from holdfast.models import LinearModel
+from holdfast.training.account.events import NoisySums
+from holdfast.training.account.ledger_file import LedgerFile
 from holdfast.training.estimators.base import PrivateClassifier, planned
 from holdfast.training.estimators.inputs import Ranges
-from holdfast.training.events import NoisySums
-from holdfast.training.ledger_file import LedgerFile
-from holdfast.training.private import DEFAULT_STEPS, fit_logistic, logistic_parts
+from holdfast.training.tables.private import DEFAULT_STEPS, fit_logistic, logistic_parts
 
 
 class DPLogisticRegression(PrivateClassifier):

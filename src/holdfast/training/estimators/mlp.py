@@ -14,14 +14,14 @@ from holdfast.data import Dataset, Feature, Matrix, Schema
 from holdfast.errors import UnsupportedError, UsageError
 from holdfast.models import Encoding, OnnxModel
 from holdfast.models.perceptron import perceptron
-from holdfast.training.accounting import epsilon_of
-from holdfast.training.budget import Part, planned_events
+from holdfast.training.account.accounting import epsilon_of
+from holdfast.training.account.budget import Part, planned_events
+from holdfast.training.account.events import Event
+from holdfast.training.account.ledger_file import LedgerFile
 from holdfast.training.estimators.base import RANGE_SHARE, PrivateClassifier
 from holdfast.training.estimators.inputs import Ranges
-from holdfast.training.events import Event
-from holdfast.training.ledger_file import LedgerFile
-from holdfast.training.ranges import range_part
-from holdfast.training.standardise import Standardiser, learn_standardiser, standardiser_parts
+from holdfast.training.tables.ranges import range_part
+from holdfast.training.tables.standardise import Standardiser, learn_standardiser, standardiser_parts
 
 try:
     from torch import from_numpy, nn, random

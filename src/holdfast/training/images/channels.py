@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.data import Matrix
-from holdfast.training.events import NoisySums
-from holdfast.training.mechanism import noisy_sum, on_grid
+from holdfast.training.account.events import NoisySums
+from holdfast.training.release.mechanism import noisy_sum, on_grid
 
 LARGEST: Final = 4.0
 """Standard deviations; what lies further from the mean is moved to there."""

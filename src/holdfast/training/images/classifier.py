@@ -18,17 +18,17 @@ from holdfast.data.frames import name_of
 from holdfast.data.images import Images
 from holdfast.errors import UsageError
 from holdfast.models import OnnxModel
-from holdfast.training.accounting import epsilon_of
-from holdfast.training.events import Event
+from holdfast.training.account.accounting import epsilon_of
+from holdfast.training.account.events import Event
+from holdfast.training.account.ledger import Entry, Ledger
+from holdfast.training.account.ledger_file import LedgerFile
 from holdfast.training.images.channels import learn_channels
 from holdfast.training.images.features import features_of
 from holdfast.training.images.graph import picture_model
 from holdfast.training.images.inputs import labelled_pictures, pictures_alone
 from holdfast.training.images.network import PictureNetwork, Responses
 from holdfast.training.images.plan import AVERAGE, MOMENTUM, Plan, plan_for
-from holdfast.training.ledger import Entry, Ledger
-from holdfast.training.ledger_file import LedgerFile
-from holdfast.training.polynomial import Progress
+from holdfast.training.polynomials.activations import Progress
 from holdfast.training.sgd.settings import Pace
 from holdfast.training.sgd.trainer import PrivateTrainer
 

@@ -16,7 +16,7 @@ from holdfast.data.images import Images, Pixels
 from holdfast.training.images.channels import summaries
 from holdfast.training.images.moves import moved
 from holdfast.training.images.network import Responses
-from holdfast.training.polynomial import Progress
+from holdfast.training.polynomials.activations import Progress
 
 _KEPT: Final = torch.float16
 """Responses are trained on to 3 digits, half the memory of more."""

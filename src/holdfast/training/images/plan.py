@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from holdfast.training.accounting import epsilon_of
-from holdfast.training.budget import Part, planned_events
-from holdfast.training.events import NoisySums, SampledSums
+from holdfast.training.account.accounting import epsilon_of
+from holdfast.training.account.budget import Part, planned_events
+from holdfast.training.account.events import NoisySums, SampledSums
 from holdfast.training.sgd.settings import PrivateSettings
 
 MOMENTUM: Final = 0.9

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from holdfast.errors import IntegrityError, UsageError
-from holdfast.training.accounting import epsilon_of
-from holdfast.training.events import SampledSums
-from holdfast.training.ledger import Entry, Ledger
-from holdfast.training.ledger_file import LedgerFile
+from holdfast.training.account.accounting import epsilon_of
+from holdfast.training.account.events import SampledSums
+from holdfast.training.account.ledger import Entry, Ledger
+from holdfast.training.account.ledger_file import LedgerFile
+from holdfast.training.account.statement import PrivacyStatement
 from holdfast.training.sgd.checkpoint import Checkpoint
 from holdfast.training.sgd.spent import RUN_BYTES, SpentSteps
-from holdfast.training.statement import PrivacyStatement
 
 STEP_NAME: Final = "train"
 METHOD: Final = "dp-sgd"

@@ -20,7 +20,7 @@ from torch import nn
 from holdfast import limits
 from holdfast.errors import UsageError, WireError
 from holdfast.files import read_bytes, write_atomic
-from holdfast.training.events import SampledSums
+from holdfast.training.account.events import SampledSums
 from holdfast.training.sgd.settings import PrivateSettings
 
 FORMAT: Final = "holdfast-dp-sgd-1"

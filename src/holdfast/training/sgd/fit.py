@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
-from holdfast.training.events import SampledSums
-from holdfast.training.ledger_file import LedgerFile
-from holdfast.training.polynomial import Augment, Progress
+from holdfast.training.account.events import SampledSums
+from holdfast.training.account.ledger_file import LedgerFile
+from holdfast.training.account.statement import PrivacyStatement
+from holdfast.training.polynomials.activations import Augment, Progress
 from holdfast.training.sgd.bookkeeping import Loss
 from holdfast.training.sgd.records import Records
 from holdfast.training.sgd.settings import Pace, PrivateSettings
 from holdfast.training.sgd.trainer import PrivateTrainer
-from holdfast.training.statement import PrivacyStatement
 
 _USUAL_PACE: Final = Pace()
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.errors import UnsupportedError
-from holdfast.training.polynomial import Augment
+from holdfast.training.polynomials.activations import Augment
 
 MOST_EXAMPLES: Final = 4
 """Looked at: few, as each is differentiated alone."""

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from holdfast.training.native import native
-from holdfast.training.noise import ROW, SCALE_BITS, add_gaussian_integers
+from holdfast.training.release.native import native
+from holdfast.training.release.noise import ROW, SCALE_BITS, add_gaussian_integers
 
 _LARGEST: Final = 2.0**61
 """Units that one micro-batch can add; more is no sum of clipped gradients and counts as 0."""

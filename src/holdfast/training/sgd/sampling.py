@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.training.noise import random_words
+from holdfast.training.release.noise import random_words
 
 RATE_BITS: Final = 32
 """Sampling rates are multiples of 2**-32, so that a coin is exactly as likely as the accountant is told."""

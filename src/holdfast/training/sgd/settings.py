@@ -9,9 +9,9 @@ from typing import Final
 
 from holdfast import limits
 from holdfast.errors import DataError, UsageError
-from holdfast.training.accounting import check_budget, noise_for_sampled
-from holdfast.training.events import SampledSums
-from holdfast.training.noise import SCALE_BITS
+from holdfast.training.account.accounting import check_budget, noise_for_sampled
+from holdfast.training.account.events import SampledSums
+from holdfast.training.release.noise import SCALE_BITS
 from holdfast.training.sgd.sampling import rate_of
 
 _USUAL_MICRO_BATCH: Final = 1_280

@@ -21,10 +21,11 @@ from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from holdfast.errors import UsageError
-from holdfast.training.accounting import epsilon_of
-from holdfast.training.events import SampledSums
-from holdfast.training.ledger_file import LedgerFile
-from holdfast.training.polynomial import Augment, Progress
+from holdfast.training.account.accounting import epsilon_of
+from holdfast.training.account.events import SampledSums
+from holdfast.training.account.ledger_file import LedgerFile
+from holdfast.training.account.statement import PrivacyStatement
+from holdfast.training.polynomials.activations import Augment, Progress
 from holdfast.training.sgd.account import Account
 from holdfast.training.sgd.averaging import Average
 from holdfast.training.sgd.bookkeeping import Loss, PerExampleGradients
@@ -37,7 +38,6 @@ from holdfast.training.sgd.release import NoisySum
 from holdfast.training.sgd.rounding import clip_margin
 from holdfast.training.sgd.sampling import poisson_sample
 from holdfast.training.sgd.settings import Pace, PrivateSettings
-from holdfast.training.statement import PrivacyStatement
 
 _USUAL_PACE: Final = Pace()
 

@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 
 from holdfast.data import Matrix
-from holdfast.training.budget import Part
-from holdfast.training.mechanism import noisy_histogram
+from holdfast.training.account.budget import Part
+from holdfast.training.release.mechanism import noisy_histogram
 
 _POWERS: Final = 8.0 ** np.arange(-5, 14)
 EDGES: Final = np.concatenate([-_POWERS[::-1], [0.0], _POWERS])

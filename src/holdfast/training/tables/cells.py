@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from holdfast.data import Feature, Matrix
-from holdfast.training.mechanism import Bins
+from holdfast.training.release.mechanism import Bins
 
 _EVEN: Final = 64
 """Pieces of equal length in which a range is cut, for columns that fill it."""

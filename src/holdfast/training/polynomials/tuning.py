@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from holdfast.training.polynomial import Augment, Progress, SwappedNetwork
-from holdfast.training.polynomial_layers import Polynomial, Swap, with_polynomials
+from holdfast.training.polynomials.activations import Augment, Progress, SwappedNetwork
+from holdfast.training.polynomials.layers import Polynomial, Swap, with_polynomials
 
 _FIT_ROWS: Final = 512
 _QUANTILE: Final = 0.995

@@ -21,12 +21,12 @@ from holdfast import limits
 from holdfast.data import Dataset, Labels, Matrix, Schema
 from holdfast.errors import UsageError
 from holdfast.models import Encoding, LinearModel, probabilities
-from holdfast.training.accounting import epsilon_of
-from holdfast.training.budget import Part, planned_events
-from holdfast.training.events import NoisySums
-from holdfast.training.mechanism import GRID_BITS, noisy_sum, on_grid, weights_on_grid
-from holdfast.training.refusals import check_records, check_schema
-from holdfast.training.standardise import SHARES, Standardiser, learn_standardiser, standardiser_parts
+from holdfast.training.account.accounting import epsilon_of
+from holdfast.training.account.budget import Part, planned_events
+from holdfast.training.account.events import NoisySums
+from holdfast.training.release.mechanism import GRID_BITS, noisy_sum, on_grid, weights_on_grid
+from holdfast.training.tables.refusals import check_records, check_schema
+from holdfast.training.tables.standardise import SHARES, Standardiser, learn_standardiser, standardiser_parts
 
 DEFAULT_STEPS: Final = 60
 CLIP_NORM: Final = 0.4

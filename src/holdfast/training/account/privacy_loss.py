@@ -22,7 +22,7 @@ import numpy as np
 from scipy.special import bdtrc, comb, logsumexp
 
 from holdfast.data import Matrix
-from holdfast.training.events import Event, SampledSums
+from holdfast.training.account.events import Event, SampledSums
 
 SMALLEST_NOISE: Final = 0.05
 """Noise over sensitivity below which epsilon counts as out of reach; the distributions would fill the memory."""

@@ -16,9 +16,9 @@ from scipy.special import log_ndtr
 
 from holdfast import limits
 from holdfast.errors import UsageError
-from holdfast.training.events import Event, NoisySums, SampledSums
-from holdfast.training.noise import ADDITIVE_GAP, MULTIPLICATIVE_GAP
-from holdfast.training.privacy_loss import Release, compose, releases_of
+from holdfast.training.account.events import Event, NoisySums, SampledSums
+from holdfast.training.account.privacy_loss import Release, compose, releases_of
+from holdfast.training.release.noise import ADDITIVE_GAP, MULTIPLICATIVE_GAP
 
 _LARGEST_EPSILON: Final = 100.0
 """An epsilon above it is no guarantee and counts as infinite."""

@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 
 from holdfast.data import Matrix
-from holdfast.training.budget import Part
-from holdfast.training.mechanism import LARGEST_ENTRY, noisy_sum, on_grid
+from holdfast.training.account.budget import Part
+from holdfast.training.release.mechanism import LARGEST_ENTRY, noisy_sum, on_grid
 
 RADII: Final = 2.0 ** (np.arange(-20, 17) / 2)
 """The radii that the histogram of distances tells apart: powers of the square root of 2 from 2**-10 to 2**8."""

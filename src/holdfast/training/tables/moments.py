@@ -20,10 +20,10 @@ import numpy as np
 from holdfast import limits
 from holdfast.data import Matrix
 from holdfast.errors import UnsupportedError
-from holdfast.training.budget import Part
-from holdfast.training.events import NoisySums
-from holdfast.training.mechanism import noisy_sum, on_grid
-from holdfast.training.standardise import SHARES, learn_standardiser, standardiser_parts
+from holdfast.training.account.budget import Part
+from holdfast.training.account.events import NoisySums
+from holdfast.training.release.mechanism import noisy_sum, on_grid
+from holdfast.training.tables.standardise import SHARES, learn_standardiser, standardiser_parts
 
 CLIP_NORM: Final = 0.7
 """L2 bound on a record's moments. A typical standardised record with its constant entry has 1.2, so most count less."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from holdfast.data import Matrix
 from holdfast.errors import UsageError
-from holdfast.training.noise import SCALE_BITS, gaussian_integers
+from holdfast.training.release.noise import SCALE_BITS, gaussian_integers
 
 Bins = npt.NDArray[np.int64]
 

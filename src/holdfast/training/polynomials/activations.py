@@ -94,7 +94,7 @@ def swap_activations(
     for rows, labels in ((X, y), (X_test, y_test)):
         _check_rows(rows, labels)
     try:
-        from holdfast.training.polynomial_tuning import Schedule, swap_and_tune
+        from holdfast.training.polynomials.tuning import Schedule, swap_and_tune
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from holdfast.evidence import Evidence, Figure
-from holdfast.training.events import Event, SampledSums
-from holdfast.training.methods import METHODS, Method
-from holdfast.training.words import at_least, at_most
+from holdfast.training.account.events import Event, SampledSums
+from holdfast.training.account.methods import METHODS, Method
+from holdfast.training.account.words import at_least, at_most
 
 _TRUST: Final = (
     "central: whoever trains sees the records; the guarantee is against everyone who sees what is released, whatever "

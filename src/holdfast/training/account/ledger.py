@@ -20,12 +20,12 @@ from typing import Any, Final
 
 from holdfast import limits
 from holdfast.errors import BudgetError, IntegrityError, UsageError, WireError
-from holdfast.training.accounting import advantage_of, check_budget, check_group, epsilon_of_group
-from holdfast.training.events import Event, event_from_json
-from holdfast.training.ledger_format import SALT, chain, decode, encode
-from holdfast.training.methods import METHODS
-from holdfast.training.statement import PrivacyStatement, Use
-from holdfast.training.words import at_most
+from holdfast.training.account.accounting import advantage_of, check_budget, check_group, epsilon_of_group
+from holdfast.training.account.events import Event, event_from_json
+from holdfast.training.account.ledger_format import SALT, chain, decode, encode
+from holdfast.training.account.methods import METHODS
+from holdfast.training.account.statement import PrivacyStatement, Use
+from holdfast.training.account.words import at_most
 
 _FIRST_METHOD: Final = "logistic-regression"
 """What an entry with events and no method was made by: the first ledgers knew no other. It is still left out of the

@@ -1,4 +1,4 @@
-"""The native kernels of the noise, built from native/; `holdfast.training.noise` says what they promise."""
+"""The native kernels of the noise, built from native/; `holdfast.training.release.noise` says what they promise."""
 
 from typing import Any
 

@@ -13,7 +13,7 @@ from holdfast.errors import DataError, UsageError
 from holdfast.evidence import Evidence, Figure
 from holdfast.intervals import proportion
 from holdfast.models import Model, accuracy
-from holdfast.training.partition import (
+from holdfast.training.partitions.train import (
     PartitionedModel,
     PartitionedPictureModel,
     PictureModel,

@@ -9,7 +9,7 @@ import numpy as np
 from holdfast.data import Matrix, Schema
 from holdfast.models import EncodedColumn, Encoding
 from holdfast.models.stumps import Stump
-from holdfast.training.cells import Cells
+from holdfast.training.tables.cells import Cells
 
 _HALF = 0.5
 """Between the 0 and the 1 of a column that tells a category, or that a value is missing."""

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from holdfast.training.native import native
+from holdfast.training.release.native import native
 
 SCALE_BITS: Final = 36
 """The standard deviation of the noise is 2**36 units, so a unit is far below anything that can be seen."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from holdfast.training.accounting import noise_for
-from holdfast.training.events import NoisySums
+from holdfast.training.account.accounting import noise_for
+from holdfast.training.account.events import NoisySums
 
 _SLACK: Final = 1 + 2.0**-40
 """Shares are rounded when they are divided; with this much more noise, their sum cannot pass the whole."""

@@ -21,11 +21,11 @@ import numpy as np
 from holdfast.data import Dataset, Labels, Matrix, Schema
 from holdfast.models import OnnxModel, probabilities
 from holdfast.models.stumps import model_of_stumps
-from holdfast.training.budget import Part
-from holdfast.training.cells import Cells, candidate_cells, merged, most_pieces
-from holdfast.training.curves import stumps_of
-from holdfast.training.events import NoisySums
-from holdfast.training.mechanism import Bins, noisy_histogram, on_grid
+from holdfast.training.account.budget import Part
+from holdfast.training.account.events import NoisySums
+from holdfast.training.release.mechanism import Bins, noisy_histogram, on_grid
+from holdfast.training.tables.cells import Cells, candidate_cells, merged, most_pieces
+from holdfast.training.tables.curves import stumps_of
 
 DEFAULT_ROUNDS: Final = 40
 LEAVES: Final = 3

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from holdfast import limits
 from holdfast.files import read_bytes, system_fault, write_atomic
-from holdfast.training.accounting import check_budget, check_group
-from holdfast.training.ledger import Entry, Ledger
+from holdfast.training.account.accounting import check_budget, check_group
+from holdfast.training.account.ledger import Entry, Ledger
 
 
 @dataclass(frozen=True)

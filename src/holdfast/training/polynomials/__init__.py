@@ -1,0 +1,1 @@
+"""Networks whose activations encryption can compute."""

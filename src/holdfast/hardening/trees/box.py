@@ -1,0 +1,62 @@
+"""Where each row could be after an attack: a box around it, one interval for each column.
+
+Everything is kept in float32, the precision in which the trees compare (see `holdfast.models.sklearn_model`). Rounding
+keeps order, so the two rounded ends of an interval bound every rounded value between them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from holdfast.data import Matrix
+from holdfast.errors import UsageError
+
+Single: TypeAlias = npt.NDArray[np.float32]
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """The lowest and the highest values that rows may take; both (columns, rows), closed."""
+
+    low: Single
+    high: Single
+
+
+def two_sided(radius: Any, columns: int) -> Matrix:
+    """(columns, 2) how far each column may move down and up.
+
+    Args:
+        radius: one number for all columns; (columns,) numbers; or (columns, 2), down and up. 0 where nothing moves.
+        columns: of the rows.
+
+    Raises:
+        UsageError: of another shape, negative or not finite.
+    """
+    try:
+        given = np.asarray(radius, dtype=np.float64)
+    except (TypeError, ValueError):
+        given = np.empty(0)
+    if given.shape not in {(), (columns,), (columns, 2)}:
+        raise UsageError(f"expected a radius as one number, or one or two for each of {columns} columns, got another")
+    sides = np.broadcast_to(given[:, None] if given.ndim == 1 else given, (columns, 2))
+    if not (np.isfinite(sides).all() and (sides >= 0).all()):
+        raise UsageError("expected radii that are finite and 0 or more, got others")
+    return sides
+
+
+def box_around(X: Matrix, sides: Matrix, *, moves: Mask | None = None) -> Box:
+    """The box of each row.
+
+    Args:
+        X: (rows, columns).
+        sides: (columns, 2) from `two_sided`.
+        moves: (rows,) whose rows an attacker would change; the others are points. None for all of them.
+    """
+    far = np.ones(len(X), dtype=bool) if moves is None else moves
+    low, high = X - sides[:, 0] * far[:, None], X + sides[:, 1] * far[:, None]
+    return Box(*(np.ascontiguousarray(end.T, dtype=np.float32) for end in (low, high)))

@@ -30,7 +30,7 @@ lint: $(DEV)  ## ruff, strict mypy, and the direction of imports
 
 bench: $(DEV)  ## every bench, figures as JSON lines
 	@for bench in kernels dp_logistic dp_training dp_utility dp_images privacy_accounting privacy_audit one_run_audit \
-	    inversion data_checks poison_certificates data_protection service private_inference; do $(BIN)/python benches/$$bench.py || exit 1; done
+	    inversion data_checks poison_certificates data_protection attacks hardening detection ownership service private_inference; do $(BIN)/python benches/$$bench.py || exit 1; done
 
 docs: $(DEV)  ## run every command and example in the documents
 	$(BIN)/python -m pytest -n 0 -q tests/docs

@@ -16,7 +16,15 @@ import holdfast
 SOURCE = Path(holdfast.__file__)
 ROOMS = sorted(path.parent.name for path in SOURCE.parent.glob("*/__init__.py"))
 
-OF_TORCH = {"DPImageClassifier", "DPMLPClassifier", "PrivateTrainer"}
+OF_TORCH = {
+    "DPImageClassifier",
+    "DPMLPClassifier",
+    "PixelChange",
+    "PrivateTrainer",
+    "harden_pictures",
+    "picture_evasion",
+    "transform_evasion",
+}
 
 
 def names_for_type_checkers() -> set[str]:

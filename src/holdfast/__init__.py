@@ -9,7 +9,10 @@ The story, in the order in which data flows:
     train_partitioned, certify              a vote that a few poisoned records cannot turn
     membership_inference, evasion, extraction   what an attacker gets out of it
     prepare_membership, risk_list           whose data stands out
+    picture_evasion, transform_evasion      the same for pictures: pixels, light, tilt, something worn
     harden, harden_with_examples            the same model, harder to fool; what that bought and cost
+    harden_pictures, RobustBoostingClassifier   networks and trees that withstand by training
+    HardenedOutput                          answers that say less to thieves
     write_bundle, seal, open_sealed         the model with its evidence, signed and encrypted
     Policy, judge                           whether the evidence is enough
     Service, create_app, serve              asked with tokens, budgets, a watch and an audit log
@@ -29,6 +32,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from holdfast.attacks import FeasibleChange, membership_inference, prepare_membership, risk_list
+    from holdfast.attacks.images.evasion import picture_evasion
+    from holdfast.attacks.images.threat import PixelChange
+    from holdfast.attacks.images.transform_evasion import transform_evasion
     from holdfast.attacks.stealing.extraction import extraction
     from holdfast.attacks.tables.evasion import evasion
     from holdfast.custody import (
@@ -62,9 +68,11 @@ if TYPE_CHECKING:
     from holdfast.data.load import load
     from holdfast.errors import HoldfastError
     from holdfast.evidence import Evidence, Figure
-    from holdfast.hardening import harden_with_examples
+    from holdfast.hardening import HardenedOutput, OutputDefence, harden_with_examples
     from holdfast.hardening.harden import harden
+    from holdfast.hardening.images.harden import harden_pictures
     from holdfast.hardening.robust_logistic import robust_logistic
+    from holdfast.hardening.trees import RobustBoostingClassifier, RobustForestClassifier
     from holdfast.http import Client, create_app, running, serve
     from holdfast.models import LinearModel, Model, OnnxModel, load_model
     from holdfast.pipeline import Project
@@ -107,6 +115,7 @@ __all__ = [
     "FeasibleChange",
     "Feature",
     "Figure",
+    "HardenedOutput",
     "HoldfastError",
     "Images",
     "Ledger",
@@ -116,6 +125,8 @@ __all__ = [
     "Model",
     "ModelCard",
     "OnnxModel",
+    "OutputDefence",
+    "PixelChange",
     "Policy",
     "PrivatePlan",
     "PrivateSession",
@@ -126,6 +137,8 @@ __all__ = [
     "RecipientKey",
     "Relation",
     "ReportInput",
+    "RobustBoostingClassifier",
+    "RobustForestClassifier",
     "Schema",
     "Service",
     "SigningKey",
@@ -143,6 +156,7 @@ __all__ = [
     "evasion",
     "extraction",
     "harden",
+    "harden_pictures",
     "harden_with_examples",
     "inspect_table",
     "judge",
@@ -153,6 +167,7 @@ __all__ = [
     "membership_inference",
     "open_sealed",
     "open_to",
+    "picture_evasion",
     "prepare_membership",
     "read_table",
     "render_report",
@@ -169,6 +184,7 @@ __all__ = [
     "train_partitioned",
     "train_plain",
     "train_private",
+    "transform_evasion",
     "tumour_frame",
     "tumour_schema",
     "verify_bundle",
@@ -190,6 +206,7 @@ _ROOM_OF = {
     "FeasibleChange": "attacks",
     "Feature": "data",
     "Figure": "evidence",
+    "HardenedOutput": "hardening",
     "HoldfastError": "errors",
     "Images": "data.images",
     "Ledger": "training",
@@ -199,6 +216,8 @@ _ROOM_OF = {
     "Model": "models",
     "ModelCard": "custody",
     "OnnxModel": "models",
+    "OutputDefence": "hardening",
+    "PixelChange": "attacks.images.threat",
     "Policy": "policy",
     "PrivatePlan": "private_inference",
     "PrivateSession": "private_inference",
@@ -209,6 +228,8 @@ _ROOM_OF = {
     "RecipientKey": "custody",
     "Relation": "data",
     "ReportInput": "report",
+    "RobustBoostingClassifier": "hardening.trees",
+    "RobustForestClassifier": "hardening.trees",
     "Schema": "data",
     "Service": "serving",
     "SigningKey": "custody",
@@ -225,6 +246,7 @@ _ROOM_OF = {
     "evasion": "attacks",
     "extraction": "attacks",
     "harden": "hardening",
+    "harden_pictures": "hardening.images.harden",
     "harden_with_examples": "hardening",
     "inspect_table": "data",
     "judge": "policy",
@@ -235,6 +257,7 @@ _ROOM_OF = {
     "membership_inference": "attacks",
     "open_sealed": "custody",
     "open_to": "custody",
+    "picture_evasion": "attacks.images.evasion",
     "prepare_membership": "attacks",
     "read_table": "data",
     "render_report": "report",
@@ -251,6 +274,7 @@ _ROOM_OF = {
     "train_partitioned": "training.partitions.train",
     "train_plain": "training",
     "train_private": "training",
+    "transform_evasion": "attacks.images.transform_evasion",
     "tumour_frame": "data",
     "tumour_schema": "data",
     "verify_bundle": "custody",

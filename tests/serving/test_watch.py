@@ -11,12 +11,13 @@ from holdfast import limits
 from holdfast.attacks import synthetic_rows
 from holdfast.attacks.synthetic import levelled_rows
 from holdfast.data import Dataset, Feature, Matrix, Schema, check_features
+from holdfast.detection import Bet
 from holdfast.errors import DataError, InputError, UsageError, WireError
 from holdfast.limits import MAX_WATCH_BYTES, MAX_WATCH_WIDTH, MAX_WATCHED_CLIENTS
 from holdfast.models import Encoding
 from holdfast.serving import Watch, WatchProfile, calibrate, try_watch
 from holdfast.serving.private_tally import PrivateTally
-from holdfast.serving.watch import Alert, _Bet
+from holdfast.serving.watch import Alert
 
 
 def ask_one_by_one(watch: Watch, client: str, X: Matrix) -> tuple[int, Alert] | None:
@@ -194,7 +195,7 @@ def test_the_chance_of_a_false_alarm_keeps_its_bound_when_the_rate_is_exact() ->
     rng, rate, threshold = np.random.default_rng(1), 0.1, 20.0
     crossed = 0
     for _ in range(4_000):
-        bet = _Bet()
+        bet = Bet()
         for hit in rng.random(500) < rate:
             bet.see(hit=bool(hit), rate=rate)
             if bet.wealth >= threshold:
@@ -204,7 +205,7 @@ def test_the_chance_of_a_false_alarm_keeps_its_bound_when_the_rate_is_exact() ->
 
 
 def test_a_late_attack_is_found_soon_after_it_begins() -> None:
-    bet = _Bet()
+    bet = Bet()
     for row in range(10_000):
         bet.see(hit=row % 20 == 0, rate=0.1)
     rows = 0

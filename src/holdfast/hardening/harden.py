@@ -41,7 +41,7 @@ def harden(
     rng: np.random.Generator,
     max_queries: int = 500,
     from_class: str | None = None,
-) -> HardeningResult:
+) -> HardeningResult[Model]:
     """Retrain once with a trainer that knows the attacker's radii, and attack both models on the test rows.
 
     Trains exactly once, so that a private trainer spends its budget once. The training rows are used by `train` only.
@@ -83,7 +83,7 @@ def harden_with_examples(
     max_queries: int = 500,
     from_class: str | None = None,
     progress: Progress | None = None,
-) -> HardeningResult:
+) -> HardeningResult[Model]:
     """Retrain on the training rows and the changed rows that fooled the model, for a few rounds; for any estimator.
 
     In each round the changed rows found on the training rows (at most 1,000 of them, drawn once) against the latest

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from holdfast.attacks import EvasionResult, paired_difference
 from holdfast.evidence import Evidence, Figure
-from holdfast.models import Model
+
+Hardened = TypeVar("Hardened")
+"""What is hardened: a `Model`, or a network in PyTorch."""
 
 _REFERENCES = (
     "NIST AI 100-2e2025, mitigations of evasion attacks: adversarial training",
@@ -17,7 +19,7 @@ _REFERENCES = (
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class HardeningResult:
+class HardeningResult(Generic[Hardened]):
     """A hardened model, and the same attack on the same rows before and after.
 
     Args:
@@ -29,7 +31,7 @@ class HardeningResult:
         details: what the method wants to say of its run (radii, rounds).
     """
 
-    model: Model
+    model: Hardened
     method: str
     before: EvasionResult
     after: EvasionResult
@@ -83,8 +85,8 @@ class HardeningResult:
 
 
 def compare(
-    model: Model, *, method: str, before: EvasionResult, after: EvasionResult, details: dict[str, Any]
-) -> HardeningResult:
+    model: Hardened, *, method: str, before: EvasionResult, after: EvasionResult, details: dict[str, Any]
+) -> HardeningResult[Hardened]:
     """Set the two attacks beside each other, row by row."""
     return HardeningResult(
         model=model,
@@ -97,7 +99,7 @@ def compare(
     )
 
 
-def _title(result: HardeningResult) -> str:
+def _title(result: HardeningResult[Any]) -> str:
     gain, cost = f"{100 * result.gain.value:+.1f}", f"{-100 * result.cost.value:+.1f}"
     if result.improved:
         return f"Hardening changed robust accuracy by {gain} points and clean accuracy by {cost} points"

@@ -19,8 +19,8 @@ case looks like a prober. Budgets bound what the watch misses.
 from __future__ import annotations
 
 import threading
-from collections import Counter, OrderedDict, deque
-from dataclasses import dataclass, field
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
@@ -29,6 +29,7 @@ from scipy.spatial.distance import cdist
 
 from holdfast import limits
 from holdfast.data import Matrix, Schema
+from holdfast.detection import Bet
 from holdfast.errors import InputError
 from holdfast.models import Encoding
 from holdfast.serving.profile import WatchProfile, schema_digest
@@ -37,9 +38,6 @@ Flags = npt.NDArray[np.bool_]
 AlertKind = Literal["far rows", "near rows", "private rows"]
 
 _TESTS: Final = 2
-_SHARE_UNDER_ATTACK: Final = 0.5
-"""What the bet assumes of an attacker: every other row is far, or near. A purer attack is caught sooner."""
-_EXPLAINED_ROWS: Final = 50
 _EXPLAINED_FEATURES: Final = 3
 
 
@@ -52,31 +50,12 @@ class Alert:
     reason: str
 
 
-@dataclass
-class _Bet:
-    """Wealth won by betting that hits come more often than at their normal rate."""
-
-    wealth: float = 0.0
-    rows: int = 0
-    recent: deque[bool] = field(default_factory=lambda: deque(maxlen=_EXPLAINED_ROWS))
-
-    def see(self, *, hit: bool, rate: float) -> None:
-        """One more row; `rate` bounds the probability of a hit if the client is normal."""
-        self.rows += 1
-        self.recent.append(hit)
-        share = 1 / (
-            self.rows * (self.rows + 1)
-        )  # of the stake, for an attack that begins with this row; they sum to 1
-        assumed = max(_SHARE_UNDER_ATTACK, (1 + rate) / 2)
-        self.wealth = (self.wealth + share) * (assumed / rate if hit else (1 - assumed) / (1 - rate))
-
-
 class _Traffic:
     """What is remembered of one client."""
 
     def __init__(self, width: int) -> None:
         self.rows = np.empty((0, width))
-        self.far, self.near = _Bet(), _Bet()
+        self.far, self.near = Bet(), Bet()
         self.unusual: Counter[str] = Counter()
 
 

@@ -82,7 +82,7 @@ def harden(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
     return hardening.title, utility.title, *ledger, *lines
 
 
-def _retrain(project: Project, advance: Advance) -> tuple[HardeningResult, Trainer]:
+def _retrain(project: Project, advance: Advance) -> tuple[HardeningResult[Model], Trainer]:
     """The way of retraining that suits the model: worst-case training for linear ones, examples for others."""
     model, threat = project.model("train"), threat_of(project)
     rng = np.random.default_rng(project.config.attack.seed)
@@ -100,7 +100,7 @@ def _retrain(project: Project, advance: Advance) -> tuple[HardeningResult, Train
     return harden_model(*parts, train=train, threat=threat, rng=rng), RobustShadowTrainer(train, threat)
 
 
-def _dropped(result: HardeningResult, kept: str) -> Evidence:
+def _dropped(result: HardeningResult[Model], kept: str) -> Evidence:
     """A hardening that bought nothing, as evidence about the model that is kept in its place."""
     tried = result.to_evidence(kept)
     return replace(

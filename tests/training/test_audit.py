@@ -15,7 +15,8 @@ import pytest
 from scipy import stats
 
 from holdfast.data import Dataset
-from holdfast.training import NoisySums, epsilon_of, mechanism, train_private
+from holdfast.training import NoisySums, epsilon_of, train_private
+from holdfast.training.release import mechanism
 from holdfast.training.release.mechanism import noisy_sum, on_grid
 
 ERROR = 1e-8

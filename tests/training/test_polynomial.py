@@ -131,7 +131,7 @@ def test_rows_that_do_not_fit_are_refused(trained: Any) -> None:
 
 
 def test_without_pytorch_the_error_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("holdfast.training.polynomial_")]:
+    for name in [name for name in sys.modules if name.startswith("holdfast.training.polynomials.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
     X, y, X_test, y_test = digits()

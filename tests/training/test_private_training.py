@@ -10,8 +10,9 @@ import pytest
 from holdfast.data import Dataset, Feature, Schema
 from holdfast.errors import ConfigError, DataError, UnsupportedError, UsageError
 from holdfast.models import Encoding, LinearModel, accuracy
-from holdfast.training import epsilon_of, private, private_events, standardise, train_private
+from holdfast.training import epsilon_of, private_events, train_private
 from holdfast.training.release.mechanism import noisy_sum, weights_on_grid
+from holdfast.training.tables import private, standardise
 from holdfast.training.tables.private import _residuals, _targets, _with_intercept, _worst_case
 from holdfast.training.tables.standardise import Standardiser, learn_standardiser
 

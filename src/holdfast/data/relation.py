@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-import numpy as np
-
 from holdfast.data.relation_text import OPERATORS, Quotient, Side, Sum, read_side, split_relation, write_side
 from holdfast.errors import ConfigError
 
@@ -106,8 +104,8 @@ class Relation:
         (left, left_size), (right, right_size) = _value(self.left, column), _value(self.right, column)
         slack = TOLERANCE * (left_size + right_size)
         gap = right - left
-        kept = {"<=": gap >= -slack, ">=": gap <= slack, "==": np.abs(gap) <= slack}[self.operator]
-        return kept | np.isnan(left) | np.isnan(right)
+        kept = {"<=": gap >= -slack, ">=": gap <= slack, "==": abs(gap) <= slack}[self.operator]
+        return kept | (left != left) | (right != right)
 
     def holds(self, left: Any, right: Any) -> Any:
         """Whether two sides compare exactly, element by element; a missing value (NaN) does not break it."""
@@ -125,10 +123,12 @@ def _names(side: Side) -> tuple[str, ...]:
 def _value(side: Side, column: Callable[[str], Any]) -> tuple[Any, Any]:
     """The value of a side, and its terms added up without their signs."""
     if isinstance(side, str):
-        return column(side), np.abs(column(side))
+        return column(side), abs(column(side))
     if isinstance(side, Quotient):
-        with np.errstate(divide="ignore", invalid="ignore"):
+        from numpy import errstate  # here, because a relation is also read where no table is
+
+        with errstate(divide="ignore", invalid="ignore"):
             value = column(side.numerator) / column(side.denominator)
-        return value, np.abs(value)
+        return value, abs(value)
     terms = [weight * column(name) for weight, name in side.terms]
-    return side.constant + sum(terms), abs(side.constant) + sum(np.abs(term) for term in terms)
+    return side.constant + sum(terms), abs(side.constant) + sum(abs(term) for term in terms)

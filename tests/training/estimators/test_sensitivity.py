@@ -12,9 +12,10 @@ from hypothesis.extra import numpy as hnp
 
 from holdfast.data import Dataset
 from holdfast.training.estimators import DPGradientBoostingClassifier, DPLinearRegression, DPLogisticRegression
+from holdfast.training.release import mechanism
 from holdfast.training.release.mechanism import exact_histogram, exact_sum
 from holdfast.training.release.noise import SCALE_BITS
-from holdfast.training.tables import boosting, mechanism, moments, private, ranges, standardise
+from holdfast.training.tables import boosting, moments, private, ranges, standardise
 
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)
 SIZE = 5

@@ -272,7 +272,7 @@ def bench_order() -> None:
     train, calibration, _ = mnist_parts()
     view, pictures = view_of(train), mnist_in_file_order()
     distances = QueryDistances.of(train, rng=rng, window=32)
-    for statistic in (NearQueries(view=view), Fingerprints(view=view), distances):
+    for statistic in (NearQueries(view=view, window=32), Fingerprints(view=view, window=32), distances):
         detector = calibrate(statistic, calibration, false_alarm_rate=0.01, rng=rng)
         for order, queries in (("file", pictures), ("random", pictures[rng.permutation(len(pictures))])):
             line = {"bench": "detection", "case": f"mnist/honest, in {order} order/{statistic.kind}"}

@@ -30,7 +30,7 @@ from torch.nn import functional
 from holdfast.attacks.images.evasion import picture_evasion
 from holdfast.attacks.images.threat import PixelChange
 from holdfast.data.images import Images
-from holdfast.hardening.images.certify import certify
+from holdfast.hardening.images.certify import certify_robustness
 from holdfast.hardening.images.interval_training import IntervalTraining, begin_for_intervals
 from holdfast.hardening.images.methods import Method, PGDTraining
 from holdfast.hardening.images.pixels import tensors
@@ -197,7 +197,7 @@ def measured(module: nn.Module, images: Images, threat: PixelChange, *, provable
     proven = np.zeros(len(images), dtype=bool)
     if provable:
         progress = lambda done, n: say(f"proof {done} of {n}")  # noqa: E731
-        proven = certify(module, images, threat=threat, progress=progress).certified
+        proven = certify_robustness(module, images, threat=threat, progress=progress).certified
     attacked = np.flatnonzero(~proven)
     result = picture_evasion(
         module,

@@ -21,6 +21,7 @@ OF_TORCH = {
     "DPMLPClassifier",
     "PixelChange",
     "PrivateTrainer",
+    "certify_robustness",
     "harden_pictures",
     "picture_evasion",
     "transform_evasion",

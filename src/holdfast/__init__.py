@@ -12,6 +12,7 @@ The story, in the order in which data flows:
     picture_evasion, transform_evasion      the same for pictures: pixels, light, tilt, something worn
     harden, harden_with_examples            the same model, harder to fool; what that bought and cost
     harden_pictures, RobustBoostingClassifier   networks and trees that withstand by training
+    certify_robustness                      a proof, picture by picture
     HardenedOutput                          answers that say less to thieves
     write_bundle, seal, open_sealed         the model with its evidence, signed and encrypted
     Policy, judge                           whether the evidence is enough
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from holdfast.evidence import Evidence, Figure
     from holdfast.hardening import HardenedOutput, OutputDefence, harden_with_examples
     from holdfast.hardening.harden import harden
+    from holdfast.hardening.images.certify import certify_robustness
     from holdfast.hardening.images.harden import harden_pictures
     from holdfast.hardening.robust_logistic import robust_logistic
     from holdfast.hardening.trees import RobustBoostingClassifier, RobustForestClassifier
@@ -148,6 +150,7 @@ __all__ = [
     "build_manifest",
     "calibrate",
     "certify",
+    "certify_robustness",
     "check_images",
     "compare",
     "compile_private",
@@ -238,6 +241,7 @@ _ROOM_OF = {
     "build_manifest": "data",
     "calibrate": "serving",
     "certify": "training.partitions.certificate",
+    "certify_robustness": "hardening.images.certify",
     "check_images": "data.image_checks",
     "compare": "data",
     "compile_private": "private_inference",

@@ -108,6 +108,6 @@ def test_the_gate_lets_pass_what_is_robust_enough_and_nothing_else() -> None:
     result().gate(min_robust_accuracy=share)
     with pytest.raises(PolicyError, match="expected a robust accuracy of at least"):
         result().gate(min_robust_accuracy=share + 0.001)
-    for nonsense in (-0.1, 1.1, float("nan")):
+    for nonsense in (-0.1, 1.1, float("nan"), True, "0.5", None):
         with pytest.raises(UsageError, match="share from 0 to 1"):
-            result().gate(min_robust_accuracy=nonsense)
+            result().gate(min_robust_accuracy=nonsense)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.detection.detector_cases import CASES, logits, pictures, probabilities, rows
 
-from holdfast.data import Dataset
+from holdfast.data import Dataset, Feature, Schema
 from holdfast.data.images import Images
 from holdfast.detection import (
     Detector,
@@ -24,7 +24,7 @@ from holdfast.detection import (
     try_detector,
     view_of,
 )
-from holdfast.errors import DataError, HoldfastError, UsageError, WireError
+from holdfast.errors import DataError, UsageError, WireError
 from holdfast.evidence import Evidence
 
 TABLE, PICTURE = view_of(rows()[0]), PictureView(8, 8, 1)
@@ -135,13 +135,33 @@ def test_a_malformed_detector_is_refused(name: str, spoil: Callable[[dict[str, A
         ("far pictures", "reference", "!!!"),
         ("far pictures", "reference", "AAAA"),
         ("squeezed pictures", "levels", 1e9),
+        ("near rows", "window", 10**400),
+        ("spread rows", "quantiles", [10**400] * 99),
+        ("spread rows", "quantiles", [float("nan")] * 99),
+        ("far pictures", "k", float("inf")),
     ],
 )
 def test_a_malformed_statistic_is_refused(name: str, field: str, value: object) -> None:
     document = CASES[name]().detector.to_json()
     document["statistic"][field] = value
-    with pytest.raises(HoldfastError):
+    with pytest.raises(WireError, match="malformed"):
         Detector.from_json(document, model=probabilities)
+
+
+def test_repeated_rows_with_a_missing_value_count_once_and_do_not_blind_a_detector() -> None:
+    schema = Schema(
+        features=(Feature(name="a", kind="real", low=0, high=1, nullable=True), Feature(name="b", kind="real", high=1)),
+        target="y",
+        classes=("no", "yes"),
+    )
+    rng = np.random.default_rng(0)
+    X = rng.random((600, 2))
+    X[::3, 0] = np.nan
+    clean = Dataset(schema, np.vstack([X, X]), np.zeros(1200, dtype=np.int64))
+    detector = calibrate(NearQueries(view=view_of(clean)), clean, false_alarm_rate=0.05, rng=rng)
+    assert detector.limit.value < 0  # a distance of 0 among clean rows would let every search pass
+    near = X[:1] + 1e-6 * rng.random((80, 2))
+    assert detector.flags(near).all()
 
 
 def test_a_trial_needs_a_window_of_each_and_its_evidence_survives_json() -> None:

@@ -163,6 +163,9 @@ class TestNoise:
         ({"top": 0}, "1 or more, got 0"),
         ({"decimals": 0}, "1 to 15 decimals, got 0"),
         ({"decimals": 16}, "1 to 15 decimals"),
+        ({"decimals": 2.5}, "1 to 15 decimals"),
+        ({"top": 1.5}, "1 or more, got 1.5"),
+        ({"top": True}, "1 or more, got True"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(wrong: dict[str, float], sentence: str) -> None:
@@ -176,6 +179,8 @@ def test_the_key_is_a_secret() -> None:
     assert repr(KEY) not in repr(hardened)
     with pytest.raises(UsageError, match="not pickled"):
         pickle.dumps(hardened)
+    with pytest.raises(UsageError, match="32 bytes, got str"):
+        HardenedOutput(hardened.model, OutputDefence(noise=1.0), "x" * 32)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="32 bytes, got 3"):
         HardenedOutput(hardened.model, hardened.defence, b"abc")
 

@@ -10,18 +10,15 @@ import numpy.typing as npt
 from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
 from holdfast.attacks import references
+from holdfast.attacks.telling import Telling
 from holdfast.data import Labels, Matrix
-from holdfast.drawing.evidence_page import evidence_page
 from holdfast.errors import PolicyError, UsageError
-from holdfast.evidence import Evidence, Figure
+from holdfast.evidence import Evidence, Figure, is_finite_number
 from holdfast.intervals import proportion
-from holdfast.sarif import sarif_log
 
 _CURVE_POINTS: Final = 41
 CURVE_REACH: Final = 4.0
 """The security curve of an exact attack goes on to this many times the budget."""
-NO_MODEL: Final = "sha256:" + "0" * 64
-"""Stands for a model that is kept nowhere and has no digest."""
 TOLERANCE: Final = 1e-9
 """Distances that are one for floating point."""
 
@@ -53,7 +50,7 @@ class Threat(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class EvasionResult:
+class EvasionResult(Telling):
     """What the changes that a threat allows did to a model's decisions; rows are records or pictures.
 
     Args:
@@ -112,26 +109,14 @@ class EvasionResult:
             UsageError: a share that is none.
             PolicyError: fewer rows are answered rightly under attack.
         """
-        if not 0 <= min_robust_accuracy <= 1:
-            raise UsageError(f"min_robust_accuracy is a share from 0 to 1, got {min_robust_accuracy}")
+        if not is_finite_number(min_robust_accuracy) or not 0 <= min_robust_accuracy <= 1:
+            raise UsageError(f"min_robust_accuracy is a share from 0 to 1, got {min_robust_accuracy!r}")
         found = self.robust_accuracy.value
         if found < min_robust_accuracy:
             raise PolicyError(
                 f"expected a robust accuracy of at least {min_robust_accuracy:g}, got {found:.4g} {self.within}",
                 hint="harden the model, or ask for less if the threat allows it",
             )
-
-    def to_json(self, model_digest: str = NO_MODEL) -> dict[str, Any]:
-        """The result as JSON: the evidence about the model with this digest, record by record."""
-        return self.to_evidence(model_digest).to_json()
-
-    def to_html(self, model_digest: str = NO_MODEL) -> str:
-        """The result as one self-contained HTML page."""
-        return evidence_page(self.to_evidence(model_digest))
-
-    def to_sarif(self, model_digest: str = NO_MODEL) -> dict[str, Any]:
-        """The result as a SARIF 2.1.0 log."""
-        return sarif_log([self.to_evidence(model_digest)])
 
     def to_evidence(self, model_digest: str) -> Evidence:
         """The result as evidence about the model with this digest."""

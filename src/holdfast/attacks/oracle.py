@@ -123,8 +123,14 @@ def check_subject(model: Model, data: Dataset, *, at_least: int = 1) -> None:
     """Check that a data set can be used to attack a model.
 
     Raises:
+        UsageError: the model has no schema.
         DataError: another schema, or too few rows.
     """
+    if not hasattr(model, "schema"):
+        raise UsageError(
+            f"expected a model with a schema and predict_proba, got {type(model).__name__}",
+            hint="let fit_estimator train it, or wrap it in a class with `schema` and `predict_proba(X)`",
+        )
     if data.schema != model.schema:
         raise DataError("the data and the model have different schemas", hint="load the data with the model's schema")
     if len(data) < at_least:

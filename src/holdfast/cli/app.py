@@ -100,7 +100,7 @@ def attack(
     config: ConfigPath = CONFIG_DEFAULT,
     *,
     gate: Annotated[
-        bool, typer.Option("--gate", help="Exit with 1 if a demand of [policy] on attacks is not met.")
+        bool, typer.Option("--gate", help="Exit with 1 if a demand of the policy on attacks is not met.")
     ] = False,
     sarif: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the results as SARIF 2.1.0, for CI.")

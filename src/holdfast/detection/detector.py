@@ -70,9 +70,13 @@ class Detector:
             raise WireError(f"expected a detector in the format {FORMAT}, got {got!r:.100}")
         if set(document) != {"format", "statistic", "limit"} or not isinstance(document["statistic"], Mapping):
             raise WireError("expected a detector with a statistic and a limit, got other fields")
+        if model is None and (kind := document["statistic"].get("kind")) in (Squeezing.kind, Energy.kind):
+            raise UsageError(
+                f"a detector of the kind {kind} asks the model", hint="give it as from_json(document, model=…)"
+            )
         try:
             statistic = _read_statistic(document["statistic"], model)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, UsageError) as error:
             raise WireError(f"the statistic of a detector is malformed: {error}") from None
         return cls(statistic=statistic, limit=Limit.from_json(document["limit"]))
 
@@ -100,8 +104,8 @@ def calibrate(
         raise DataError("expected clean inputs to calibrate a detector on, got none")
     if not _looks_like(statistic.view, clean):
         raise DataError("the clean inputs and the statistic have different schemas, or one is of pictures")
-    first = np.unique(queries.reshape(len(queries), -1), axis=0, return_index=True)[1]
-    kept = statistic.kept(queries[rng.permutation(first)])
+    different = {query.tobytes(): row for row, query in enumerate(queries)}  # NumPy's unique parts rows with NaN
+    kept = statistic.kept(queries[rng.permutation(list(different.values()))])
     scores = statistic.scores(windows_of(kept, statistic.window))
     return Detector(statistic=statistic, limit=conformal_limit(scores, false_alarm_rate=false_alarm_rate))
 
@@ -123,16 +127,8 @@ def _read_statistic(fields: Mapping[str, Any], model: Answer | None) -> Statisti
             return Fingerprints.from_fields(view, fields)
         case Neighbours.kind:
             return Neighbours.from_fields(view, fields)
-        case Squeezing.kind if isinstance(view, PictureView):
-            return Squeezing.from_fields(view, fields, _needed(model, kind))
-        case Energy.kind:
-            return Energy(view=view, logits=_needed(model, kind))
+        case Squeezing.kind if isinstance(view, PictureView) and model is not None:
+            return Squeezing.from_fields(view, fields, model)
+        case Energy.kind if model is not None:
+            return Energy(view=view, logits=model)
     raise WireError(f"expected a statistic that this version knows, got {kind!r:.100}")
-
-
-def _needed(model: Answer | None, kind: str) -> Answer:
-    if model is None:
-        raise UsageError(
-            f"a detector of the kind {kind} asks the model", hint="give it as from_json(document, model=…)"
-        )
-    return model

@@ -9,6 +9,7 @@ from holdfast.drawing.pages import templates_of
 from holdfast.drawing.words import figure_name, humanise, interval, judged_quantity, number, plain
 from holdfast.evidence import Evidence
 
+_WHETHER: Final = frozenset({"correct", "evaded", "agrees", "fooled"})
 MOST_ROWS: Final = 50
 """Records on a page, the first ones; the JSON has all."""
 
@@ -34,12 +35,17 @@ def evidence_page(evidence: Evidence) -> str:
             figures=figures,
             plots=[curve] if curve else [],
             heads=[humanise(name) for name in columns],
-            records=[[number(value) for value in record] for record in records],
+            records=[[_cell(name, value) for name, value in zip(columns, record, strict=True)] for record in records],
             records_in_all=len(evidence.samples[columns[0]]) if columns else 0,
             parameters=[(humanise(name), plain(value)) for name, value in evidence.context.items() if name != "curve"],
             digest=evidence.digest,
         )
     )
+
+
+def _cell(name: str, value: float) -> str:
+    """A record's value; of columns that say whether, yes or no."""
+    return ("yes" if value else "no") if name in _WHETHER else number(value)
 
 
 def security_curve(evidence: Evidence) -> Plot | None:

@@ -56,11 +56,11 @@ class OutputDefence:
             )
         if not 0 <= self.noise <= _MAX_NOISE:
             raise UsageError(f"expected noise from 0 to {_MAX_NOISE:g}, got {self.noise}")
-        if self.top is not None and self.top < 1:
-            raise UsageError(f"expected the number of classes to keep as 1 or more, got {self.top}")
-        if self.decimals is not None and not 1 <= self.decimals <= _MAX_DECIMALS:
+        if self.top is not None and (not _is_whole(self.top) or self.top < 1):
+            raise UsageError(f"expected the number of classes to keep as 1 or more, got {self.top!r}")
+        if self.decimals is not None and not (_is_whole(self.decimals) and 1 <= self.decimals <= _MAX_DECIMALS):
             raise UsageError(
-                f"expected 1 to {_MAX_DECIMALS} decimals, got {self.decimals}", hint="say top=1 for labels"
+                f"expected 1 to {_MAX_DECIMALS} decimals, got {self.decimals!r}", hint="say top=1 for labels"
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -121,6 +121,8 @@ class HardenedOutput:
 
     def __post_init__(self) -> None:
         """Refuse a key of another size."""
+        if not isinstance(self.key, bytes):
+            raise UsageError(f"expected a noise key of {KEY_BYTES} bytes, got {type(self.key).__name__}")
         if len(self.key) != KEY_BYTES:
             raise UsageError(f"expected a noise key of {KEY_BYTES} bytes, got {len(self.key)}")
 
@@ -148,6 +150,10 @@ class HardenedOutput:
         raise UsageError(
             "a hardened output holds a secret key and is not pickled", hint="keep the key and make it anew"
         )
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool)
 
 
 def _softened(P: Matrix, winner: Labels, temperature: float) -> Matrix:

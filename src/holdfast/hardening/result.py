@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from holdfast.attacks import EvasionResult, paired_difference
+from holdfast.attacks.telling import Telling
 from holdfast.evidence import Evidence, Figure
 
 Hardened = TypeVar("Hardened")
@@ -19,7 +20,7 @@ _REFERENCES = (
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class HardeningResult(Generic[Hardened]):
+class HardeningResult(Telling, Generic[Hardened]):
     """A hardened model, and the same attack on the same rows before and after.
 
     Args:

@@ -179,6 +179,25 @@ def test_an_evaluation_goes_on_where_it_stopped_and_ends_the_same(tmp_path: Path
     np.testing.assert_array_equal(finished.adversarial, whole.adversarial)
 
 
+def test_a_kept_evaluation_that_leaves_the_threat_is_refused(tmp_path: Path) -> None:
+    module, path = linear(), tmp_path / "kept.npz"
+    _, _, images = _case(module, count=8)
+    _evade(module, images, suite=[fgsm()], resume=path)
+    with np.load(path) as file:
+        kept = {name: file[name] for name in file.files}
+    for change in (
+        {"changed": kept["changed"] + 0.5},
+        {"changed": np.full_like(kept["changed"], np.nan)},
+        {"queries": kept["queries"] - 1000},
+        {"seed": np.array(-1)},
+        {"attack": np.array(-1)},
+    ):
+        with path.open("wb") as file:
+            np.savez(file, **(kept | change))
+        with pytest.raises(WireError, match="holds no kept evasion: it"):
+            _evade(module, images, suite=[fgsm()], resume=path)
+
+
 def test_a_kept_evaluation_is_not_taken_for_another(tmp_path: Path) -> None:
     module, path = linear(), tmp_path / "kept.npz"
     x, y, images = _case(module, count=8)
@@ -197,7 +216,7 @@ def test_a_kept_evaluation_is_not_taken_for_another(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for data in (b"", b"no archive", whole[: len(whole) // 2]):
         path.write_bytes(data)
-        with pytest.raises(WireError, match="holds no kept evaluation"):
+        with pytest.raises(WireError, match="holds no kept evasion"):
             _evade(module, images, suite=[fgsm()], resume=path)
 
 
@@ -214,7 +233,7 @@ def test_a_model_that_hangs_can_be_gone_on_with(tmp_path: Path) -> None:
         hangs[0] = True
 
     options: dict[str, Any] = {"suite": [Square(queries=20)], "timeout_s": 0.5, "batch_size": 12}
-    with pytest.raises(UnsupportedError, match="within 0.5 s, got none") as caught:
+    with pytest.raises(UnsupportedError, match=r"within 0\.5 s, got none") as caught:
         _evade(scores, images, resume=path, progress=hang, **options)
     assert "resume" in caught.value.hint
     hangs[0] = False

@@ -236,3 +236,9 @@ def test_pictures_that_do_not_fit_are_refused() -> None:
 def test_lighter_stays_a_picture() -> None:
     x = torch.tensor([[[[0.1, 0.9]]], [[[0.1, 0.9]]]])
     torch.testing.assert_close(lighter(x, torch.tensor([0.2, -0.2])).flatten(), torch.tensor([0.3, 1.0, 0.0, 0.7]))
+
+
+def test_pictures_as_an_array_are_refused() -> None:
+    pixels, threat = np.zeros((1, 4, 4, 1)), Brightness(shift=0.1)
+    with pytest.raises(UsageError, match="expected pictures as Images, got ndarray"):
+        transform_evasion(nn.Flatten(), pixels, threat=threat, rng=np.random.default_rng(0))  # type: ignore[arg-type]

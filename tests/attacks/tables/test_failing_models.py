@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.attacks.tables.table_cases import Hidden
 from holdfast.attacks import EvasionResult, FeasibleChange, evasion
 from holdfast.attacks.oracle import Oracle
 from holdfast.data import Dataset, Feature, Matrix, Schema
-from holdfast.errors import DataError, UnsupportedError, UsageError
+from holdfast.errors import DataError, UnsupportedError, UsageError, WireError
 from holdfast.models import LinearModel
 
 THREAT = FeasibleChange(budget=0.2)
@@ -115,15 +116,26 @@ def test_a_file_of_another_evasion_or_of_nothing_is_refused(linear: LinearModel,
     file = tmp_path / "evasion.npz"
     attack(Hidden(linear), data, resume=file)
     kept = file.read_bytes()
-    with pytest.raises(DataError, match="other rows, another model or another threat"):
+    with pytest.raises(DataError, match="another model, other data, another threat"):
         attack(Hidden(linear), data.take(np.arange(20)), resume=file)
-    with pytest.raises(DataError, match="other rows, another model or another threat"):
+    with pytest.raises(DataError, match="another model, other data, another threat"):
         attack(Hidden(random_linear(linear.schema, np.random.default_rng(9))), data, resume=file)
     for damaged in (b"", b"not an archive", kept[: len(kept) // 2]):
         file.write_bytes(damaged)
-        with pytest.raises(DataError, match="cannot be read"):
+        with pytest.raises(WireError, match="holds no kept evasion"):
             attack(Hidden(linear), data, resume=file)
         assert file.read_bytes() == damaged
+    with np.load(io.BytesIO(kept)) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    for change in (
+        {"seed": np.array(-1)},
+        {"distance": arrays["distance"] * np.nan},
+        {"queries": -arrays["queries"] - 1},
+    ):
+        with file.open("wb") as out:
+            np.savez(out, **(arrays | change))
+        with pytest.raises(WireError, match="holds no kept evasion: its"):
+            attack(Hidden(linear), data, resume=file)
 
 
 def test_a_model_that_gives_nan_is_refused(linear: LinearModel, data: Dataset) -> None:
@@ -167,3 +179,9 @@ def test_one_row_is_enough(linear: LinearModel, data: Dataset) -> None:
     result = attack(Hidden(linear), data.take([3]))
     assert len(result.rows) == 1
     assert result.auc is None
+
+
+def test_a_model_without_a_schema_is_refused_with_a_way_round(data: Dataset) -> None:
+    with pytest.raises(UsageError, match="expected a model with a schema and predict_proba, got object") as refused:
+        evasion(object(), data, threat=THREAT, rng=np.random.default_rng(0))  # type: ignore[arg-type]
+    assert "fit_estimator" in str(refused.value.hint)

@@ -21,7 +21,7 @@ from holdfast.attacks.images.threat import NormName, PixelChange
 from holdfast.data.images import Images
 from holdfast.errors import DataError, UnsupportedError
 from holdfast.hardening.images.boxes import Box, boxes_of, rounding_of
-from holdfast.hardening.images.certify import certify
+from holdfast.hardening.images.certify import certify_robustness
 from holdfast.hardening.images.linear_bounds import lower_bounds, tight_boxes
 from holdfast.hardening.images.margins import interval_margins, margin_functions
 from holdfast.hardening.images.methods import PGDTraining
@@ -116,7 +116,7 @@ def test_pgd_never_fools_a_certified_picture_and_does_fool_others(
 ) -> None:
     module, images = trained
     threat = PixelChange(radius=0.17)
-    certificate = certify(module, images, threat=threat)
+    certificate = certify_robustness(module, images, threat=threat)
     x, y = tensors(images, CPU)
     with attackable(module, classes=2) as classifier:
         found = Pgd(steps=60, step=0.1, restarts=3)(
@@ -132,7 +132,10 @@ def test_pgd_never_fools_a_certified_picture_and_does_fool_others(
 
 def test_certificates_shrink_with_the_radius_and_grow_by_linear_bounds(trained: tuple[nn.Module, Images]) -> None:
     module, images = trained
-    shares = [certify(module, images, threat=PixelChange(radius=radius)).margin for radius in (1e-6, 0.05, 0.17, 0.5)]
+    shares = [
+        certify_robustness(module, images, threat=PixelChange(radius=radius)).margin
+        for radius in (1e-6, 0.05, 0.17, 0.5)
+    ]
     for nearer, farther in pairwise(shares):
         assert (farther <= nearer + 1e-9).all()
     assert (shares[-1] <= 0).all()
@@ -159,7 +162,7 @@ def test_the_module_is_left_as_it_is(trained: tuple[nn.Module, Images]) -> None:
     module, images = trained
     module = deepcopy(module).train()
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    certify(module, images.take([0]), threat=PixelChange(radius=0.01))
+    certify_robustness(module, images.take([0]), threat=PixelChange(radius=0.01))
     assert module.training
     assert all(parameter.requires_grad and parameter.dtype == torch.float32 for parameter in module.parameters())
     for name, value in module.state_dict().items():
@@ -168,7 +171,7 @@ def test_the_module_is_left_as_it_is(trained: tuple[nn.Module, Images]) -> None:
 
 def test_a_certificate_as_evidence_is_a_lower_bound(trained: tuple[nn.Module, Images]) -> None:
     module, images = trained
-    certificate = certify(module, images, threat=PixelChange(radius=8 / 255))
+    certificate = certify_robustness(module, images, threat=PixelChange(radius=8 / 255))
     evidence = certificate.to_evidence("sha256:" + "0" * 64)
     assert evidence.figures["certified_accuracy"].bound == "lower"
     assert "8/255" in evidence.title
@@ -216,23 +219,46 @@ class Functional(nn.Module):
 )
 def test_modules_without_known_bounds_are_refused_with_a_way_round(module: nn.Module, words: str) -> None:
     with pytest.raises(UnsupportedError, match=words) as caught:
-        certify(module, stripes(2, seed=0), threat=PixelChange(radius=0.1))
+        certify_robustness(module, stripes(2, seed=0), threat=PixelChange(radius=0.1))
     assert caught.value.hint
+
+
+class Negated(nn.ReLU):
+    """Not what its type says."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return -x
+
+
+Negated.__module__ = nn.ReLU.__module__  # for tracing, PyTorch's own layers are leaves
 
 
 def test_a_module_that_answers_otherwise_than_its_layers_is_refused() -> None:
     images, threat = stripes(4, seed=0), PixelChange(radius=0.01)
-    hooked = small_network()
-    hooked[5].register_forward_hook(lambda layer, given, logits: -logits)
-    with pytest.raises(UnsupportedError, match="as the layers of the module give them") as caught:
-        certify(hooked, images, threat=threat)
+    odd = nn.Sequential(nn.Flatten(), nn.Linear(36, 2), Negated())
+    with pytest.raises(UnsupportedError, match="as the layers of the module give them"):
+        certify_robustness(odd, images, threat=threat)
+
+
+@pytest.mark.parametrize("sly", ["hook", "pre-hook", "forward"])
+def test_a_layer_that_may_answer_otherwise_elsewhere_is_refused(sly: str) -> None:
+    """At the pictures it answers as it should, so that comparing answers would not tell."""
+    module = small_network()
+    if sly == "hook":
+        module[5].register_forward_hook(lambda layer, given, logits: logits)
+    elif sly == "pre-hook":
+        module[5].register_forward_pre_hook(lambda layer, given: given)
+    else:
+        module[5].forward = module[5].forward
+    with pytest.raises(UnsupportedError, match="by a hook or a forward of its own") as caught:
+        certify_robustness(module, stripes(4, seed=0), threat=PixelChange(radius=0.01))
     assert "hooks" in caught.value.hint
 
 
 def test_no_picture_and_classes_without_a_logit_are_refused() -> None:
     images = stripes(4, seed=0)
     with pytest.raises(DataError, match="at least one picture"):
-        certify(small_network(), images.take([]), threat=PixelChange(radius=0.1))
+        certify_robustness(small_network(), images.take([]), threat=PixelChange(radius=0.1))
     one = nn.Sequential(nn.Flatten(), nn.Linear(36, 1))
     with pytest.raises(UnsupportedError, match="logits of shape"):
-        certify(one, images, threat=PixelChange(radius=0.1))
+        certify_robustness(one, images, threat=PixelChange(radius=0.1))

@@ -19,7 +19,7 @@ from holdfast.attacks.images.threat import PixelChange
 from holdfast.data.images import Images
 from holdfast.errors import DataError, UnsupportedError, UsageError
 from holdfast.hardening.images.boxes import Box, boxes_of
-from holdfast.hardening.images.certify import certify
+from holdfast.hardening.images.certify import certify_robustness
 from holdfast.hardening.images.interval_training import IntervalTraining, begin_for_intervals
 from holdfast.hardening.images.methods import TRADES, Batch, FastTraining, Method, PGDTraining, withstands_pgd
 from holdfast.hardening.images.pixels import tensors
@@ -79,9 +79,12 @@ def test_every_method_withstands_more_than_training_without_one(method: Method, 
 
 def test_interval_training_can_be_proven_where_plain_training_cannot(plain: RobustTraining) -> None:
     module = trained(IntervalTraining()).module
-    proven = certify(module, TEST, threat=THREAT)
+    proven = certify_robustness(module, TEST, threat=THREAT)
     assert 0.5 < proven.certified_accuracy.value <= robust_accuracy(module, TEST, THREAT)
-    assert proven.certified_accuracy.value > certify(plain.module, TEST, threat=THREAT).certified_accuracy.value + 0.1
+    assert (
+        proven.certified_accuracy.value
+        > certify_robustness(plain.module, TEST, threat=THREAT).certified_accuracy.value + 0.1
+    )
 
 
 @dataclass(frozen=True)

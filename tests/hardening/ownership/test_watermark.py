@@ -14,7 +14,7 @@ from tests.hardening.ownership.owners import copy_of, tree
 from holdfast.attacks import synthetic_rows
 from holdfast.data import Dataset, tumour_schema
 from holdfast.data.images import Images
-from holdfast.errors import HoldfastError, IntegrityError, UnsupportedError, UsageError
+from holdfast.errors import HoldfastError, InputError, IntegrityError, UnsupportedError, UsageError
 from holdfast.evidence import Evidence
 from holdfast.hardening.ownership import (
     Classify,
@@ -102,6 +102,23 @@ def test_a_key_file_is_private_and_reads_back(tmp_path: Path) -> None:
     assert KEY.secret.hex() not in repr(KEY)
 
 
+def test_a_key_too_large_to_be_read_back_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_key(KEY, tmp_path / "whole")
+    monkeypatch.setattr("holdfast.limits.MAX_JSON_BYTES", (tmp_path / "whole").stat().st_size - 1)
+    with pytest.raises(UsageError, match="at most"):
+        save_key(KEY, tmp_path / "k")
+    assert not (tmp_path / "k").exists()
+
+
+def test_inputs_chosen_after_a_suspects_answers_claim_it_and_the_evidence_warns_of_that(owner: Classify) -> None:
+    asked = synthetic_rows(tumour_schema(), 120, np.random.default_rng(5))
+    trial = draw_watermark(asked, classes=2)
+    lucky = Watermark(carriers=asked[owner(asked) == trial.labels], classes=2, secret=trial.secret)
+    result = lucky.verify(owner, commitment=lucky.commitment)
+    assert result.claimed  # which only the date of the commitment can tell from a copy
+    assert any("older than the suspect" in caveat for caveat in result.to_evidence("sha256:" + "0" * 64).caveats)
+
+
 def test_pictures_can_be_marked(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     pictures = Images.of(rng.integers(0, 256, (30, 8, 8, 3), dtype=np.uint8), np.arange(30) % 10)
@@ -164,3 +181,15 @@ def test_data_that_the_watermark_does_not_fit_is_refused(halves: tuple[Dataset, 
         marked(halves[0], draw_watermark(CARRIERS[:, 1:], classes=2))
     with pytest.raises(HoldfastError):
         marked(halves[0], draw_watermark(np.zeros((1, 8, 8, 1), dtype=np.uint8), classes=2))
+
+
+def test_a_key_is_never_written_over_another(tmp_path: Path) -> None:
+    save_key(KEY, tmp_path / "owner.key")
+    with pytest.raises(InputError, match="expected no file"):
+        save_key(draw_watermark(CARRIERS, classes=2), tmp_path / "owner.key")
+    assert load_key(tmp_path / "owner.key").commitment == KEY.commitment
+
+
+def test_a_suspect_that_is_no_function_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"expected a function .* got ndarray"):
+        KEY.verify(CARRIERS, commitment=KEY.commitment)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from holdfast.attacks.images.attack import Attack, Found
+from holdfast.attacks.images.attack import Attack
 from holdfast.attacks.images.classifier import Classifier
 from holdfast.attacks.images.norms import norm_of
 from holdfast.attacks.images.standing import Standing
@@ -65,21 +65,24 @@ class Campaign:
         attack, x, y = self.attacks[standing.attack], self.x[rows], self.y[rows]
         generator = generator_of(standing.seed, standing.attack, int(rows[0]), device=x.device)
         found = attack(self.classifier, x, y, threat=self.threat, generator=generator)
-        _check_within(attack, x, found, self.threat)
+        if odd := beyond(self.threat, x, found.x):
+            raise UsageError(f"the attack {attack.name} changed {odd}")
         standing.enter(rows, found, self.classifier.wrong(self.classifier.logits(found.x), y).cpu().numpy())
 
 
-def _check_within(attack: Attack, x: Tensor, found: Found, threat: PixelChange) -> None:
-    """Refuse changes beyond the threat; float32 sums of pixels may be off by a rounding of each."""
+def beyond(threat: PixelChange, x: Tensor, changed: Tensor) -> str:
+    """How changed pictures leave the threat, in words; "" where none does.
+
+    Sums of pixels in float32 may be off by a rounding of each.
+    """
     norm = norm_of(threat)
     rounding = torch.finfo(torch.float32).eps * (threat.radius + float(norm.length(torch.ones_like(x[:1]))))
-    moved = float(norm.length(found.x - x).max())
-    low, high = float(found.x.min()), float(found.x.max())
-    if not (moved <= threat.radius + rounding and low >= 0 and high <= 1):
-        raise UsageError(
-            f"the attack {attack.name} changed a picture by {moved:.6g} to pixels from {low:.6g} to {high:.6g}, "
-            f"the threat allows {threat.radius:g} and 0 to 1"
-        )
+    moved = float(norm.length(changed - x).max())
+    low, high = float(changed.min()), float(changed.max())
+    if moved <= threat.radius + rounding and low >= 0 and high <= 1:
+        return ""
+    allowed = f"the threat allows {threat.radius:g} and 0 to 1"
+    return f"a picture by {moved:.6g} to pixels from {low:.6g} to {high:.6g}, {allowed}"
 
 
 def generator_of(*entropy: int, device: torch.device) -> Generator:
@@ -90,6 +93,10 @@ def generator_of(*entropy: int, device: torch.device) -> Generator:
 
 def check_options(images: Images, batch_size: int, timeout_s: float | None) -> None:
     """Refuse what no evasion of pictures can begin with."""
+    if not isinstance(images, Images):
+        raise UsageError(
+            f"expected pictures as Images, got {type(images).__name__}", hint="make them by Images.of(pixels, labels)"
+        )
     if batch_size < 1 or (timeout_s is not None and not timeout_s > 0):
         raise UsageError(
             f"expected batches of 1 picture or more and a timeout above 0, got {batch_size} and {timeout_s}"

@@ -13,7 +13,7 @@ from torch import nn
 
 from holdfast.attacks.evasion_result import EvasionResult
 from holdfast.attacks.images.attack import Attack, options_of
-from holdfast.attacks.images.campaign import Campaign, Progress, check_options, tensors_of
+from holdfast.attacks.images.campaign import Campaign, Progress, beyond, check_options, tensors_of
 from holdfast.attacks.images.checks import check_answers
 from holdfast.attacks.images.classifier import Classifier, Scores, attackable
 from holdfast.attacks.images.outcome import outcome
@@ -22,7 +22,7 @@ from holdfast.attacks.images.suite import SuiteName, attacks_of
 from holdfast.attacks.images.threat import PixelChange
 from holdfast.data import Matrix
 from holdfast.data.images import Images
-from holdfast.errors import UnsupportedError
+from holdfast.errors import UnsupportedError, WireError
 from holdfast.evidence import canonical_json
 
 _SEEDS: Final = 2**62
@@ -62,6 +62,7 @@ def picture_evasion(
     Raises:
         UsageError: a suite or a number that means nothing, or an attack that leaves the threat.
         DataError: no picture, or `resume` is a file of another evaluation.
+        WireError: `resume` is no such file, or holds changes beyond the threat.
         UnsupportedError: the model raises, hangs, answers in another shape, by probabilities where logits are due, or
             by NaN to unchanged pictures; or has no gradient and the suite needs one.
     """
@@ -81,6 +82,8 @@ def picture_evasion(
         )
         if resume is not None and resume.exists():
             standing = Standing.read(resume, standing)
+            if odd := beyond(threat, x, torch.as_tensor(standing.changed, device=x.device)):
+                raise WireError(f"{resume} holds no kept evasion: it changes {odd}")
         campaign.attack_all(standing, resume, progress)
         return outcome(campaign, standing, before, method=_method(suite, attacks), doubts=doubts)
 

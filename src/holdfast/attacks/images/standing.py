@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -12,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.attacks.images.attack import Found
+from holdfast.attacks.kept import read_kept, write_kept
 from holdfast.data import Labels
-from holdfast.errors import DataError, WireError
-from holdfast.files import read_bytes, write_atomic
+from holdfast.errors import WireError
 
 FORMAT: Final = "holdfast-evasion-1"
-MAX_FILE_BYTES: Final = 8 * 2**30
-"""Changed pictures as float32: 10,000 of 224 x 224 x 3 take 6 GB. A file that says it is larger is not read."""
+_KEPT: Final = ("seed", "attack", "pending", "finder", "queries", "changed")
 NOBODY: Final = -1
 
 Pictures = npt.NDArray[np.float32]
@@ -89,10 +86,7 @@ class Standing:
         Raises:
             SystemFault: the folder or the disk refuses; the file is left as it was.
         """
-        buffer = io.BytesIO()
-        arrays: dict[str, Any] = {name: getattr(self, name) for name in _ARRAYS}
-        np.savez(buffer, format=FORMAT, subject=self.subject, seed=self.seed, attack=self.attack, **arrays)
-        write_atomic(path, buffer.getvalue(), private=True)
+        write_kept(path, self._arrays(), form=FORMAT, subject=self.subject)
 
     @classmethod
     def read(cls, path: Path, fresh: Standing) -> Standing:
@@ -100,36 +94,15 @@ class Standing:
 
         Raises:
             DataError: it is of another one.
-            WireError: it is none.
+            WireError: it holds none.
             SystemFault: it cannot be read.
         """
-        data = read_bytes(path, max_bytes=MAX_FILE_BYTES, what="kept evaluation")
-        try:
-            _check_size(data)
-            with np.load(io.BytesIO(data), allow_pickle=False) as kept:
-                form, subject = str(kept["format"]), str(kept["subject"])
-                arrays = {name: kept[name] for name in _ARRAYS}
-                seed, attack = int(kept["seed"]), int(kept["attack"])
-        except (ValueError, KeyError, OSError, EOFError, MemoryError, TypeError, zipfile.BadZipFile) as error:
-            raise WireError(f"{path} holds no kept evaluation: {error}") from None
-        if form != FORMAT:
-            raise WireError(f"expected a kept evaluation in the format {FORMAT} at {path}, got {form!r:.40}")
-        if subject != fresh.subject:
-            raise DataError(
-                f"the evaluation kept at {path} is of another model, other pictures, another threat or other attacks",
-                hint="call as it was called then, or take another path",
-            )
-        for name in _ARRAYS:
-            if arrays[name].shape != getattr(fresh, name).shape or arrays[name].dtype != getattr(fresh, name).dtype:
-                raise WireError(f"{path} holds no kept evaluation: its {name} are {arrays[name].shape}")
-        return cls(subject=subject, seed=seed, attack=attack, target=fresh.target, **arrays)
+        kept = read_kept(path, fresh._arrays(), form=FORMAT, subject=fresh.subject)
+        seed, attack = int(kept.pop("seed")), int(kept.pop("attack"))
+        if min(seed, attack, int(kept["queries"].min())) < 0 or int(kept["finder"].min()) < NOBODY:
+            raise WireError(f"{path} holds no kept evasion: its seed, attack, queries or finders are below 0")
+        return cls(subject=fresh.subject, seed=seed, attack=attack, target=fresh.target, **kept)
 
-
-_ARRAYS: Final = ("pending", "finder", "queries", "changed")
-
-
-def _check_size(data: bytes) -> None:
-    """Refuse an archive that unpacks to more than a file may hold."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if sum(part.file_size for part in archive.infolist()) > MAX_FILE_BYTES:
-            raise ValueError(f"it unpacks to more than {MAX_FILE_BYTES} bytes")
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """All but the subject and the target, which follow from what is attacked."""
+        return {name: np.asarray(getattr(self, name)) for name in _KEPT}

@@ -54,13 +54,13 @@ def _fast(threat: PixelChange) -> tuple[Attack, ...]:
 
     One climb is cheap and keeps its steps. Of many, gradients break most of what they ever break in the first steps, so
     all targets are kept and the steps are not.
-    Square is what is left against gradients that lie, and finds late: it keeps most of its queries.
+    Square is what is left against gradients that lie, and finds late: it keeps its queries.
     """
     return (
         Apgd(restarts=_RESTARTS[threat.norm]),
         ApgdTargeted(targets=_TARGETS[threat.norm], steps=40),
         FabTargeted(steps=15),
-        Square(queries=3_000, schedule=3_000),
+        Square(schedule=5_000),
     )
 
 

@@ -21,7 +21,7 @@ from holdfast.attacks.tables.threat import FeasibleChange
 from holdfast.attacks.trees import attackable, feasible_flips
 from holdfast.data import Dataset, Labels, Matrix, check_features
 from holdfast.errors import DataError, UnsupportedError, UsageError
-from holdfast.models import LinearModel, Model, OnnxModel
+from holdfast.models import LinearModel, Model, OnnxModel, predict
 
 _CHUNK_ROWS: Final = 500
 """Rows attacked together, which bounds memory, paces the progress, and is what an interruption can cost."""
@@ -60,7 +60,9 @@ def evasion(
         progress: called with (rows done, rows).
 
     Raises:
-        DataError: the data does not fit the model, has no row of `from_class`, or `resume` is of another evasion.
+        DataError: the data does not fit the model, has no row of `from_class`, or `resume` is of another evasion or
+            changes rows as the threat does not allow.
+        WireError: `resume` is a file that holds no evasion.
         UsageError: max_queries below 1, or a timeout that is not above 0.
         UnsupportedError: the model raises or takes too long, its answers are not probabilities, or they differ from
             one time to the next.
@@ -130,12 +132,14 @@ class _Attack:
         if not isinstance(self.oracle.model, LinearModel):
             return rows
         flips = smallest_flips(self.oracle.model, self.data.X[rows], self.data.y[rows], self.threat)
-        standing.distance[rows] = np.where(flips.undecided, np.inf, flips.distance)
-        inside = ~flips.undecided & (flips.distance <= self.threat.budget + TOLERANCE)
+        flipped = predict(self.oracle.model, flips.X) != self.data.y[rows]
+        standing.distance[rows] = np.where(flips.undecided & ~flipped, np.inf, flips.distance)
+        inside = flipped & (flips.distance <= self.threat.budget + TOLERANCE)
+        standing.searched[rows] = flips.undecided  # of several wrong classes one may be nearer
         box = self.threat.box(self.data.X[rows[inside]], self.data.schema)
         standing.X[rows[inside]] = repair(flips.X[inside], box, self.data.schema)
         standing.finder[rows[inside]] = EXACT
-        return rows[flips.undecided]
+        return rows[flips.undecided & ~inside]
 
     def _by_trees(self, rows: Labels, standing: Standing) -> Labels:
         """Exactly, if the model is made of trees; rows of which a flip within the budget is in doubt come back."""
@@ -225,6 +229,9 @@ def _doubts(attack: _Attack, before: Matrix, standing: Standing) -> Iterator[str
     """Why the figures may say too much for the model."""
     if len(before) > 1 and not np.ptp(before, axis=0).any():
         yield "the model gives every row the same answer"
+    answers = len(np.unique(before, axis=0))
+    if standing.searched.any() and 1 < answers < len(before) / 2:
+        yield f"{len(before)} rows get {answers} different answers, so that a search has little to follow"
     right = standing.distance > 0
     box = attack.threat.box(attack.data.X[right], attack.data.schema)
     if right.any() and not (box.low < box.high).any():

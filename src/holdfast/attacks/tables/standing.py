@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from holdfast.attacks.kept import read_kept, write_kept
 from holdfast.attacks.tables.threat import FeasibleChange
 from holdfast.data import Dataset, Labels, Matrix
-from holdfast.errors import DataError
+from holdfast.errors import WireError
 from holdfast.evidence import canonical_json
-from holdfast.files import read_bytes, write_atomic
 
 FORMAT: Final = "holdfast-table-evasion-1"
 NOBODY, EXACT, GRADIENT, SEARCH = range(4)
 """Who changed a row, or showed that nothing can."""
 
-_MAX_BYTES: Final = 2**32
-"""Of a kept evasion: more than a million rows of 500 features."""
-_ARRAYS: Final = ("done", "X", "distance", "queries", "finder", "searched")
-_FAULTS: Final = (ValueError, KeyError, EOFError, zipfile.BadZipFile)
+_KEPT: Final = ("seed", "done", "X", "distance", "queries", "finder", "searched")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,40 +68,26 @@ class Standing:
         Raises:
             SystemFault: the folder or the disk refuses; the file is left as it was.
         """
-        buffer = io.BytesIO()
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        np.savez(buffer, format=np.array(FORMAT), subject=np.array(self.subject), seed=np.array(self.seed), **arrays)
-        write_atomic(path, buffer.getvalue(), private=True)
+        write_kept(path, self._arrays(), form=FORMAT, subject=self.subject)
 
     @classmethod
     def read(cls, path: Path, fresh: Standing) -> Standing:
         """What was kept of the same evasion as `fresh`.
 
         Raises:
-            DataError: the file is none, or of another evasion.
+            DataError: the file is of another evasion.
+            WireError: it holds none.
+            SystemFault: it cannot be read.
         """
-        try:
-            with np.load(
-                io.BytesIO(read_bytes(path, max_bytes=_MAX_BYTES, what="evasion")), allow_pickle=False
-            ) as file:
-                if str(file["format"]) != FORMAT:
-                    raise ValueError(f"format {file['format']}")
-                kept = {name: file[name] for name in _ARRAYS}
-                subject, seed = str(file["subject"]), int(file["seed"])
-        except _FAULTS as error:
-            raise DataError(
-                f"expected {path} to keep an evasion, it cannot be read: {error}", hint="remove it to begin anew"
-            ) from None
-        shapes = all(
-            kept[name].shape == getattr(fresh, name).shape and kept[name].dtype == getattr(fresh, name).dtype
-            for name in _ARRAYS
-        )
-        if subject != fresh.subject or not shapes:
-            raise DataError(
-                f"{path} keeps an evasion of other rows, another model or another threat",
-                hint="give another file, or remove it to begin anew",
-            )
-        return cls(subject=subject, seed=seed, **kept)
+        kept = read_kept(path, fresh._arrays(), form=FORMAT, subject=fresh.subject)
+        seed = int(kept.pop("seed"))
+        if seed < 0 or not (kept["distance"] >= 0).all() or kept["queries"].min(initial=0) < 0:
+            raise WireError(f"{path} holds no kept evasion: its seed, distances or queries are below 0")
+        return cls(subject=fresh.subject, seed=seed, **kept)
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """All but the subject."""
+        return {name: np.asarray(getattr(self, name)) for name in _KEPT}
 
 
 def subject_of(data: Dataset, before: Matrix, threat: FeasibleChange, max_queries: int) -> str:

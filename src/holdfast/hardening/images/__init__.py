@@ -1,7 +1,7 @@
 """Picture models that withstand evasion, and proofs that they do. They need PyTorch.
 
 module ── train_robust(method=…) ──> RobustTraining   (PGDTraining, TRADES, FastTraining, IntervalTraining)
-       ── certify ────────────────> Certificate       (no picture within the threat fools it: proven by bounds)
+       ── certify_robustness ─────> Certificate      (no picture within the threat fools it: proven by bounds)
        ── Smoothed ───────────────> votes under noise (certified in L2 for any module: Cohen et al. 2019)
 """
 

@@ -83,7 +83,9 @@ class Certificate:
         )
 
 
-def certify(module: nn.Module, images: Images, *, threat: PixelChange, progress: Progress | None = None) -> Certificate:
+def certify_robustness(
+    module: nn.Module, images: Images, *, threat: PixelChange, progress: Progress | None = None
+) -> Certificate:
     """Prove of as many pictures as the bounds reach that no change within the threat makes the module wrong.
 
     Interval bounds come first, as they cost two passes; linear bounds decide what they leave open. Both are computed in

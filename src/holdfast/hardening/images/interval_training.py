@@ -30,7 +30,7 @@ _TINY: Final = 1e-12
 
 @dataclass(frozen=True, kw_only=True)
 class IntervalTraining:
-    """Train on interval bounds, so that `certify` can prove what was learnt; for layers whose bounds are known.
+    """Train on interval bounds, so that `certify_robustness` can prove what was learnt; for layers with known bounds.
 
     A module that learns from nothing should begin with `begin_for_intervals(module)`. BatchNorm acts with its running
     statistics in the bounds.

@@ -34,6 +34,12 @@ def steps_of(module: nn.Module) -> tuple[Step, ...]:
     Raises:
         UnsupportedError: a layer that is not known, or a module that branches.
     """
+    for layer in module.modules():
+        if layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer):
+            raise UnsupportedError(
+                f"the {type(layer).__name__} of {type(module).__name__} answers by a hook or a forward of its own",
+                hint="take hooks off the module, and make a replaced forward a class",
+            )
     try:
         traced = fx.symbolic_trace(module)
     except (TypeError, ValueError, RuntimeError, NameError, fx.proxy.TraceError) as error:

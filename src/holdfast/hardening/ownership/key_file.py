@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from holdfast import limits
-from holdfast.errors import UsageError, WireError
+from holdfast.errors import InputError, UsageError, WireError
 from holdfast.evidence import canonical_json
 from holdfast.files import read_bytes, write_atomic
 from holdfast.hardening.ownership.commitment import unpacked
@@ -21,12 +21,25 @@ FORMAT: Final = "holdfast-ownership-key-1"
 
 
 def save_key(key: Watermark | Fingerprint, path: Path | str) -> None:
-    """Write a key so that only its owner may read it (mode 0600), whole or not at all.
+    """Write a key so that only its owner may read it (mode 0600), whole or not at all; never over another file.
 
     Raises:
+        InputError: there is a file already, which may hold the only proof of an earlier commitment.
+        UsageError: the queries take more than a file may hold, so that the key could not be read back.
         SystemFault: the folder or the disk refuses.
     """
-    write_atomic(Path(path), canonical_json({"format": FORMAT} | key.to_json()), private=True)
+    if Path(path).exists():
+        raise InputError(
+            f"expected no file at {path} yet, found one",
+            hint="choose another path; a key that was committed to cannot be made again",
+        )
+    data = canonical_json({"format": FORMAT} | key.to_json())
+    if len(data) > limits.MAX_JSON_BYTES:
+        raise UsageError(
+            f"expected an ownership key of at most {limits.MAX_JSON_BYTES} bytes as a file, got {len(data)}",
+            hint="take fewer queries, or smaller pictures",
+        )
+    write_atomic(Path(path), data, private=True)
 
 
 def load_key(path: Path | str) -> Watermark | Fingerprint:

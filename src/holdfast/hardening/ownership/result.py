@@ -15,8 +15,8 @@ _CAVEATS: Final[dict[Method, tuple[str, ...]]] = {
     "watermark": (
         "The p-value holds for a model made without the key, whatever it is; it says nothing of how the key was come "
         "by.",
-        "An owner who could try many keys on the suspect before committing could find one that fits: trust the date of "
-        "the commitment, or a p-value far below one over the number of keys that anyone can try.",
+        "The commitment has to be older than the suspect; otherwise its inputs may be those that the suspect happens "
+        "to answer by the key, and no p-value is small enough to rule that out.",
     ),
     "fingerprint": (
         "The p-value holds if records and seed of the owner's model were drawn at random and in secret, and its twins "

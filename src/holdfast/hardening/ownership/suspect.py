@@ -54,8 +54,14 @@ def ask(suspect: Classify, queries: Queries, classes: int) -> Labels:
     """The classes that a model gives, checked.
 
     Raises:
+        UsageError: the suspect is no function.
         UnsupportedError: the answers are no classes, one for each query.
     """
+    if not callable(suspect):
+        raise UsageError(
+            f"expected a function that gives the classes of queries, got {type(suspect).__name__}",
+            hint="for a model of tables it is classify(model)",
+        )
     said = np.asarray(suspect(queries))
     whole = said.dtype.kind in "iu" and said.shape == (len(queries),)
     if not whole or (len(said) and not 0 <= int(said.min()) <= int(said.max()) < classes):

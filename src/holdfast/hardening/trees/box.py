@@ -42,11 +42,19 @@ def two_sided(radius: Any, columns: int) -> Matrix:
     except (TypeError, ValueError):
         given = np.empty(0)
     if given.shape not in {(), (columns,), (columns, 2)}:
-        raise UsageError(f"expected a radius as one number, or one or two for each of {columns} columns, got another")
+        raise UsageError(
+            f"expected a radius as one number, or one or two for each of {columns} columns, got {_shape_of(radius)}"
+        )
     sides = np.broadcast_to(given[:, None] if given.ndim == 1 else given, (columns, 2))
     if not (np.isfinite(sides).all() and (sides >= 0).all()):
         raise UsageError("expected radii that are finite and 0 or more, got others")
     return sides
+
+
+def _shape_of(radius: Any) -> str:
+    return (
+        f"numbers of shape {np.shape(radius)}" if isinstance(radius, np.ndarray | list | tuple) else repr(radius)[:80]
+    )
 
 
 def box_around(X: Matrix, sides: Matrix, *, moves: Mask | None = None) -> Box:

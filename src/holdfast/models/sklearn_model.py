@@ -1,4 +1,4 @@
-"""scikit-learn estimators: fitted on the encoded rows, then kept as ONNX and never as a pickle."""
+"""Estimators of scikit-learn, XGBoost and LightGBM: fitted on the encoded rows, kept as ONNX and never as a pickle."""
 
 from __future__ import annotations
 
@@ -15,16 +15,20 @@ from holdfast.models.encoding import Encoding
 from holdfast.models.linear import LinearModel
 from holdfast.models.onnx_graph import ENCODED, OUTPUT, encoding_nodes, to_bytes
 from holdfast.models.onnx_model import OnnxModel
+from holdfast.models.trees import model_of_trees, tree_reader
+from holdfast.models.trees.read_lightgbm import read_lightgbm
+from holdfast.models.trees.read_xgboost import read_xgboost
 
 _AGREEMENT_ROWS = 1_000
 _MAX_GAP = 1e-4
 
 
 def fit_estimator(estimator: Any, data: Dataset) -> LinearModel | OnnxModel:
-    """Fit a fresh copy of a scikit-learn classifier on a data set.
+    """Fit a fresh copy of a classifier of scikit-learn, XGBoost or LightGBM on a data set.
 
     The classifier sees the encoded rows as float32 (see `Encoding`), the precision in which scikit-learn's trees
-    and their ONNX form compare, so both take the same side of every split.
+    and their ONNX form compare, so both take the same side of every split. Categories and missing values are columns
+    of the encoding: XGBoost and LightGBM need no treatment of their own for them, and get none.
 
     Raises:
         DataError: a class of the schema has no row.
@@ -45,7 +49,10 @@ def fit_estimator(estimator: Any, data: Dataset) -> LinearModel | OnnxModel:
     fitted = clone(estimator).fit(rows, data.y)
     if type(fitted).__name__ == "LogisticRegression":
         return LinearModel(data.schema, fitted.coef_.astype(np.float64), fitted.intercept_.astype(np.float64))
-    model = OnnxModel(_to_onnx(fitted, encoding))
+    if (read := tree_reader(fitted)) in (read_xgboost, read_lightgbm):
+        model = model_of_trees(data.schema, read(fitted), kind=type(fitted).__name__)
+    else:
+        model = OnnxModel(_to_onnx(fitted, encoding))
     _check_agreement(fitted, rows[:_AGREEMENT_ROWS], model, data.X[:_AGREEMENT_ROWS])
     return model
 

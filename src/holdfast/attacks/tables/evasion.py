@@ -139,7 +139,8 @@ class _Attack:
         box = self.threat.box(self.data.X[rows[inside]], self.data.schema)
         standing.X[rows[inside]] = repair(flips.X[inside], box, self.data.schema)
         standing.finder[rows[inside]] = EXACT
-        return rows[flips.undecided & ~inside]
+        left: Labels = rows[flips.undecided & ~inside]
+        return left
 
     def _by_trees(self, rows: Labels, standing: Standing) -> Labels:
         """Exactly, if the model is made of trees; rows of which a flip within the budget is in doubt come back."""

@@ -49,6 +49,14 @@ def up_to_float32(thresholds: ArrayLike) -> Cuts:
     return np.asarray(np.where(np.isinf(bounds), bounds, _first_that_rounds_to(upper)))
 
 
+@np.errstate(over="ignore")
+def largest_float32_below(cuts: ArrayLike) -> NDArray[np.float32]:
+    """Thresholds t in float32: a float32 number is `x < cut` just where it is `x <= t`."""
+    bounds = np.asarray(cuts, dtype=np.float64)
+    nearest = bounds.astype(np.float32)
+    return np.where(nearest < bounds, nearest, np.nextafter(nearest, -_INFINITY))
+
+
 @np.errstate(over="ignore", invalid="ignore")
 def _first_that_rounds_to(upper: NDArray[np.float32]) -> Cuts:
     """The smallest float64 that rounds to a float32 number or more: the middle below it, or its neighbour."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from holdfast.data import Feature, Schema
 from holdfast.errors import WireError
-from holdfast.models import EncodedColumn, Encoding
+from holdfast.models.encoding import EncodedColumn, Encoding
 from holdfast.models.trees.cuts import smallest_that
 from holdfast.models.trees.ensemble import Column, Ensemble, Rule
 

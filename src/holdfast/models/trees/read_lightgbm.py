@@ -39,7 +39,7 @@ _LINKS: Final[Mapping[str, Link]] = {
 }
 _CATEGORY, _DEFAULT_LEFT = 1, 2
 _ZERO: Final = float(np.float32(1e-35))
-"""What LightGBM takes for zero where zeros are missing values: kZeroThreshold, a float."""
+"""Up to here LightGBM takes a number for zero, whichever its sign: kZeroThreshold, a float."""
 
 
 def read_lightgbm_file(path: Path) -> Ensemble:
@@ -186,18 +186,17 @@ def _listed(words: Sequence[int]) -> frozenset[int]:
 
 def _number(feature: int, decision: int, threshold: float) -> Rule:
     cut, default_left = float(up_to(threshold)), bool(decision & _DEFAULT_LEFT)
+    low, high = -_ZERO, float(up_to(_ZERO))
+    if low < cut < high:  # rows are read without their zeros, so no cut divides what is taken for zero
+        cut = high if cut > 0.0 else low
     missing = decision >> 2 & 3
     if missing == 0:  # the model knows no missing values; LightGBM itself takes them for zero
         return Rule(feature=feature, edges=(cut,), missing_left=threshold >= 0.0)
-    if missing == 2:
+    if missing == 2 or (cut >= high) == default_left:
         return Rule(feature=feature, edges=(cut,), missing_left=default_left)
     # Zeros are missing values: around zero lies an interval that goes the default way.
-    low, high = -_ZERO, float(up_to(_ZERO))
-    if low < cut < high:
-        edges = [high] if default_left else [low]
-    else:
-        edges = [cut] if (cut > 0.0) == default_left else sorted([low, high, cut])
-    return Rule(feature=feature, edges=tuple(edges), missing_left=default_left)
+    other = {low: (high,), high: (low,)}
+    return Rule(feature=feature, edges=other.get(cut, tuple(sorted([low, high, cut]))), missing_left=default_left)
 
 
 def _integers(tree: Mapping[str, str], name: str) -> list[int]:

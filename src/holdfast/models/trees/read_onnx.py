@@ -18,8 +18,8 @@ from onnx import TensorProto, helper, numpy_helper
 from holdfast.errors import UnsupportedError, WireError
 from holdfast.files import read_bytes
 from holdfast.limits import MAX_BUNDLE_BYTES, MAX_CLASSES, MAX_COLUMNS
-from holdfast.models import OnnxModel
 from holdfast.models.links import Link
+from holdfast.models.onnx_model import OnnxModel
 from holdfast.models.trees.cuts import below, below_float32, up_to, up_to_float32
 from holdfast.models.trees.ensemble import Column, Ensemble, Fork, Rule, Tree, count, grow
 

@@ -68,18 +68,11 @@ class Outgoing:
     """Gradients by what a layer gave, (examples, positions, outputs); shared by its matrix and its offset."""
 
     values: Tensor
-    _weighted: Tensor | None = None
 
     @cached_property
     def lengths(self) -> Tensor:
         """(examples, positions)."""
         return _lengths(self.values)
-
-    def weighted(self, factors: Tensor) -> Tensor:
-        """The values times one factor per example; once, as both who share them ask for the same."""
-        if self._weighted is None:
-            self._weighted = self.values * factors[:, None, None]
-        return self._weighted
 
     @property
     def sums(self) -> Tensor:
@@ -99,7 +92,7 @@ class Offset:
 
     def weighted_sum(self, factors: Tensor) -> Tensor:
         """See `Use`."""
-        return in_blocks(_over_rows, _over_positions(self.g.weighted(factors)))
+        return Direct(self.g.sums).weighted_sum(factors)
 
     def gradients(self) -> Tensor:
         """See `Use`."""
@@ -133,7 +126,7 @@ class Product:
 
     def weighted_sum(self, factors: Tensor) -> Tensor:
         """See `Use`."""
-        return _product_in_blocks(self.g.weighted(factors).flatten(0, 1), self.a.flatten(0, 1), self.a.shape[1])
+        return _weighted_product(self.a, self.g.values, factors[:, None, None])
 
     def gradients(self) -> Tensor:
         """See `Use`."""
@@ -226,21 +219,15 @@ def in_blocks(summed: Callable[..., Tensor], *parts: Tensor) -> Tensor:
     return total
 
 
-def _product_in_blocks(g: Tensor, a: Tensor, positions: int) -> Tensor:
-    """(outputs, inputs) gᵀ a, of g (rows * positions, outputs) and a (rows * positions, inputs), as `in_blocks`."""
-    rows = BLOCK * positions
-    blocks = zip(torch.split(g, rows), torch.split(a, rows), strict=True)
-    first_g, first_a = next(blocks)
-    total: Tensor = first_g.T @ first_a
-    of_block = torch.empty_like(total)
-    for some_g, some_a in blocks:
-        total += torch.mm(some_g.T, some_a, out=of_block)
+def _weighted_product(a: Tensor, g: Tensor, factors: Tensor) -> Tensor:
+    """(outputs, inputs) of a (rows, positions, inputs) and g (rows, positions, outputs) times factors."""
+    blocks = zip(*(torch.split(part, BLOCK) for part in (a, g, factors)), strict=True)
+    weighted, of_block = torch.empty_like(g[:BLOCK]), g.new_empty(g.shape[2], a.shape[2])
+    total = torch.zeros_like(of_block)
+    for some_a, some_g, some_factors in blocks:
+        torch.mul(some_g, some_factors, out=weighted[: len(some_g)])
+        total += torch.mm(weighted[: len(some_g)].flatten(0, 1).T, some_a.flatten(0, 1), out=of_block)
     return total
-
-
-def _over_rows(g: Tensor) -> Tensor:
-    """(outputs,) of g (rows, outputs)."""
-    return g.sum(0)
 
 
 def _over_positions(g: Tensor) -> Tensor:

@@ -32,7 +32,8 @@ from holdfast.attacks.images.threat import PixelChange
 from holdfast.data.images import Images
 from holdfast.hardening.images.certify import certify_robustness
 from holdfast.hardening.images.interval_training import IntervalTraining, begin_for_intervals
-from holdfast.hardening.images.methods import Method, PGDTraining
+from holdfast.hardening.images.method import Method
+from holdfast.hardening.images.methods import PGDTraining
 from holdfast.hardening.images.pixels import tensors
 from holdfast.hardening.images.run import Augment
 from holdfast.hardening.images.train import Schedule, train_robust

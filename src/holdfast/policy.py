@@ -40,7 +40,7 @@ THRESHOLDS: Final[Mapping[str, Threshold]] = MappingProxyType(
 ABOUT_DATA: Final = frozenset({"data-checks"})
 """The kinds of evidence that are about a data set; every other kind counts only if it is about the judged model."""
 
-ABOUT_ATTACKS: Final = frozenset({"membership-inference", "privacy-audit", "evasion", "extraction"})
+ABOUT_ATTACKS: Final = frozenset({"membership-inference", "membership-risk", "privacy-audit", "evasion", "extraction"})
 """The kinds that attacks on a model leave."""
 
 _CONTRADICTS: Final = "contradicts"

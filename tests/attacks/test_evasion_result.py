@@ -219,6 +219,7 @@ def test_the_evidence_says_all_that_is_needed_and_survives_json(*, exact: bool) 
     assert {"clean_accuracy", "attack_success", "median_distance", "budget", "auc"} <= evidence.figures.keys()
     assert evidence.context["threat"] == {"budget": 0.1, "max_category_changes": 1}
     assert any("AML.T0015" in name for name in evidence.references)
+    assert any("Black-box" in name for name in evidence.references) is not exact
     assert any("may be lower" in caveat for caveat in evidence.caveats) is not exact
     assert evidence.title.startswith("At most") is not exact
     assert max(evidence.samples["distance"]) <= evidence.context["distance_censored_at"]

@@ -9,7 +9,19 @@ import jsonschema
 import pytest
 from tests.attacks.test_result_formats import SCHEMA
 
+from holdfast.cli.attacking import page_names
+from holdfast.evidence import Evidence
+from holdfast.policy import ABOUT_ATTACKS
+
 from .conftest import Demo, holdfast
+
+
+def test_results_of_one_kind_get_pages_of_their_own() -> None:
+    found = [
+        Evidence(kind=kind, subject="sha256:" + "0" * 64, subject_kind="model", title=kind, figures={})
+        for kind in ("evasion", "extraction", "evasion", "evasion")
+    ]
+    assert list(page_names(found)) == ["evasion", "extraction", "evasion-2", "evasion-3"]
 
 
 def test_the_results_are_written_for_others_and_the_gate_lets_the_demo_pass(copied: Callable[[], Demo]) -> None:
@@ -21,7 +33,7 @@ def test_the_results_are_written_for_others_and_the_gate_lets_the_demo_pass(copi
     log = json.loads((folder / "ci/found.sarif").read_text())
     jsonschema.validate(log, json.loads(SCHEMA.read_text()))
     kinds = {item["kind"] for item in json.loads((folder / "ci/found.json").read_text())}
-    assert {"evasion", "extraction", "membership-inference"} <= kinds
+    assert {"evasion", "extraction", "membership-inference", "membership-risk"} <= kinds <= ABOUT_ATTACKS
     assert {page.stem for page in (folder / "ci/pages").iterdir()} == kinds
     assert {page.stat().st_mode & 0o777 for page in (folder / "ci/pages").iterdir()} == {0o600}
 

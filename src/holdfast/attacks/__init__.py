@@ -4,9 +4,10 @@ Each attack does what someone outside could do, and reports numbers per record, 
 attack that fails proves nothing, except where a result says that it is exact.
 """
 
-from holdfast.attacks.evasion_result import EvasionResult, SecurityCurve
+from holdfast.attacks.evasion_result import EvasionResult
 from holdfast.attacks.oracle import check_subject
 from holdfast.attacks.privacy import MembershipResult, membership_inference, prepare_membership, risk_list
+from holdfast.attacks.security_curve import SecurityCurve
 from holdfast.attacks.stats import paired_difference
 from holdfast.attacks.stealing import ExtractionResult, extraction
 from holdfast.attacks.synthetic import levelled_rows, synthetic_rows

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
 from holdfast.attacks import references
+from holdfast.attacks.security_curve import TOLERANCE, SecurityCurve, security_curve
 from holdfast.attacks.telling import Telling
 from holdfast.data import Labels, Matrix
 from holdfast.errors import PolicyError, UsageError
 from holdfast.evidence import Evidence, Figure, is_finite_number
 from holdfast.intervals import proportion
-
-_CURVE_POINTS: Final = 41
-CURVE_REACH: Final = 4.0
-"""The security curve of an exact attack goes on to this many times the budget."""
-TOLERANCE: Final = 1e-9
-"""Distances that are one for floating point."""
-
-
-@dataclass(frozen=True, eq=False)
-class SecurityCurve:
-    """Robust accuracy by budget, in the unit of the threat; both (points,)."""
-
-    budgets: Matrix
-    robust_accuracy: Matrix
 
 
 class Threat(Protocol):
@@ -58,6 +45,7 @@ class EvasionResult(Telling):
         within: the same in words, to follow "stay so": "when every pixel may move by 8/255".
         method: how the changes were found.
         exact: whether nothing within the threat was missed, so that the figures are of the model and not of the attack.
+        black_box: whether the model was only asked; weights and gradients were not used.
         from_class: the only class attacked, or None for all.
         rows: (n,) positions of the attacked rows in the data.
         correct: (n,) whether the model was right before.
@@ -77,6 +65,7 @@ class EvasionResult(Telling):
     within: str
     method: str
     exact: bool
+    black_box: bool
     from_class: str | None
     rows: Labels
     correct: npt.NDArray[np.bool_]
@@ -145,7 +134,7 @@ class EvasionResult(Telling):
                     "robust_accuracy": self.curve.robust_accuracy.tolist(),
                 },
             },
-            references=references.EVASION if self.exact else references.BLACK_BOX_EVASION,
+            references=references.BLACK_BOX_EVASION if self.black_box else references.EVASION,
             caveats=(*(f"This result may be unreliable: {why}." for why in self.unreliable), *self.caveats),
         )
 
@@ -156,6 +145,7 @@ def evasion_result(
     within: str,
     method: str,
     exact: bool,
+    black_box: bool,
     y: Labels,
     before: Matrix,
     after: Labels,
@@ -174,6 +164,7 @@ def evasion_result(
         within: likewise.
         method: likewise.
         exact: likewise.
+        black_box: likewise.
         y: (n,) the true classes.
         before: (n, classes) what the model gives for the rows, as probabilities or scores.
         after: (n,) what it says of the changed rows, asked again.
@@ -195,6 +186,7 @@ def evasion_result(
         within=within,
         method=method,
         exact=exact,
+        black_box=black_box,
         from_class=from_class,
         rows=np.arange(len(y), dtype=np.int64) if rows is None else rows,
         correct=correct,
@@ -212,13 +204,6 @@ def evasion_result(
         unreliable=unreliable,
         caveats=caveats,
     )
-
-
-def security_curve(correct: npt.NDArray[np.bool_], distance: Matrix, budget: float, *, exact: bool) -> SecurityCurve:
-    """The share of rows that are right and stay right at each budget; a search knows nothing beyond its own."""
-    budgets = np.linspace(0.0, min(1.0, CURVE_REACH * budget) if exact else budget, _CURVE_POINTS)
-    robust = correct[:, None] & (distance[:, None] > budgets + TOLERANCE)
-    return SecurityCurve(budgets, robust.mean(axis=0))
 
 
 def _title(result: EvasionResult) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from holdfast.cli.terminal import reporter, say
 from holdfast.cli.verdict import conclude
 from holdfast.errors import ConfigError
-from holdfast.evidence import canonical_json
+from holdfast.evidence import Evidence, canonical_json
 from holdfast.files import write_atomic
 from holdfast.pipeline.config import read_config
 from holdfast.policy import ABOUT_ATTACKS, Policy, judge
@@ -46,10 +48,18 @@ def attack_and_tell(config: Path, *, gate: bool, sarif: Path | None, html: Path 
     if json is not None:
         _write(json, canonical_json([item.to_json() for item in evidence]))
     if html is not None:
-        for item in evidence:
-            _write(html / f"{item.kind}.html", evidence_page(item).encode())
+        for name, item in zip(page_names(evidence), evidence, strict=True):
+            _write(html / f"{name}.html", evidence_page(item).encode())
     if gate:
         conclude(verdict)
+
+
+def page_names(evidence: Sequence[Evidence]) -> Iterator[str]:
+    """The kind of each result, numbered from the second of a kind on."""
+    seen: Counter[str] = Counter()
+    for item in evidence:
+        seen[item.kind] += 1
+        yield item.kind if seen[item.kind] == 1 else f"{item.kind}-{seen[item.kind]}"
 
 
 def _check_gate(demands: Policy) -> None:

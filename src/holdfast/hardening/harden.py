@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from holdfast.arguments import check_kind
 from holdfast.attacks import EvasionResult, FeasibleChange, check_subject, evasion
 from holdfast.data import Dataset, Matrix
 from holdfast.errors import UsageError
@@ -57,9 +58,11 @@ def harden(
         rng: for the trainer's seed and the searches.
 
     Raises:
+        UsageError: an argument of another kind.
         DataError: the data does not fit the model.
         UnsupportedError: as in `evasion`.
     """
+    _check_kinds(threat, rng)
     check_subject(model, data_train)
     radius = evasion_radius(threat, data_train.schema)
     attack = _Attack(threat, max_queries, from_class, rng)
@@ -104,10 +107,11 @@ def harden_with_examples(
         progress: called with (rounds done, rounds) after each.
 
     Raises:
-        UsageError: a number of rounds that means nothing.
+        UsageError: an argument of another kind, or a number of rounds that means nothing.
         DataError: the data does not fit the model.
         UnsupportedError: as in `evasion`.
     """
+    _check_kinds(threat, rng)
     if not 1 <= rounds <= _MAX_ROUNDS:
         raise UsageError(f"expected 1 to {_MAX_ROUNDS} rounds of hardening, got {rounds}")
     attack = _Attack(threat, max_queries, from_class, rng)
@@ -128,6 +132,12 @@ def harden_with_examples(
     after = attack(best, data_test) if best is not model else before
     details = {"rounds": rounds, "robust_accuracy_on_training_rows": history, "chosen_round": int(np.argmax(history))}
     return compare(best, method="retraining on adversarial rows", before=before, after=after, details=details)
+
+
+def _check_kinds(threat: FeasibleChange, rng: np.random.Generator) -> None:
+    """Before a training that may be long."""
+    check_kind("threat", threat, FeasibleChange, example="FeasibleChange(budget=0.1)")
+    check_kind("rng", rng, np.random.Generator, example="np.random.default_rng()")
 
 
 @dataclass(frozen=True)

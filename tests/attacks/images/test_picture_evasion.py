@@ -261,6 +261,7 @@ def test_what_withstood_for_a_bad_reason_is_doubted(
     result = _evade(module, images, PixelChange(radius=radius), suite=[Pgd(steps=3), Square(queries=20)])
     assert any(doubt in why for why in result.unreliable)
     evidence = result.to_evidence("sha256:" + "0" * 64)
+    assert not any("Black-box" in name for name in evidence.references)  # Pgd reads the weights
     assert any("may be unreliable" in caveat for caveat in evidence.caveats)
     assert Evidence.from_json(evidence.to_json()).digest == evidence.digest
 

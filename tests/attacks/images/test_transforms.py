@@ -200,6 +200,7 @@ def test_the_evidence_names_the_transform_and_survives_json(threat: Transform) -
     assert evidence.context["threat"] == threat.to_json()
     assert evidence.figures["budget"].unit == threat.unit
     assert threat.within in evidence.title
+    assert any("Black-box" in name for name in evidence.references) is not isinstance(threat, Occlusion)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ from holdfast.errors import DataError, UnsupportedError, UsageError
 from holdfast.hardening.images.boxes import Box, boxes_of
 from holdfast.hardening.images.certify import certify_robustness
 from holdfast.hardening.images.interval_training import IntervalTraining, begin_for_intervals
-from holdfast.hardening.images.methods import TRADES, Batch, FastTraining, Method, PGDTraining, withstands_pgd
+from holdfast.hardening.images.method import Batch, Method
+from holdfast.hardening.images.methods import TRADES, FastTraining, PGDTraining, withstands_pgd
 from holdfast.hardening.images.pixels import tensors
 from holdfast.hardening.images.steps import steps_of
 from holdfast.hardening.images.train import RobustTraining, Schedule, train_robust

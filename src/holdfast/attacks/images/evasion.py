@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from holdfast.arguments import check_kind
 from holdfast.attacks.evasion_result import EvasionResult
 from holdfast.attacks.images.attack import Attack, options_of
 from holdfast.attacks.images.campaign import Campaign, Progress, beyond, check_options, tensors_of
@@ -60,12 +61,15 @@ def picture_evasion(
         progress: called with (pictures done, pictures to do), over all attacks.
 
     Raises:
-        UsageError: a suite or a number that means nothing, or an attack that leaves the threat.
+        UsageError: an argument of another kind, a suite or a number that means nothing, or an attack that leaves the
+            threat.
         DataError: no picture, or `resume` is a file of another evaluation.
         WireError: `resume` is no such file, or holds changes beyond the threat.
         UnsupportedError: the model raises, hangs, answers in another shape, by probabilities where logits are due, or
             by NaN to unchanged pictures; or has no gradient and the suite needs one.
     """
+    check_kind("threat", threat, PixelChange, example='PixelChange(norm="Linf", radius=8 / 255)')
+    check_kind("rng", rng, np.random.Generator, example="np.random.default_rng()")
     attacks = attacks_of(suite, threat)
     check_options(images, batch_size, timeout_s)
     with attackable(model, classes=len(images.classes), timeout_s=timeout_s) as classifier:

@@ -42,6 +42,7 @@ def outcome(
         within=campaign.threat.within,
         method=method,
         exact=False,
+        black_box=not any(attack.needs_gradient for attack in campaign.attacks),
         y=y,
         before=before,
         after=np.where(np.isfinite(after).all(axis=1), after.argmax(axis=1), y),

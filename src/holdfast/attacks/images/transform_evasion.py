@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from holdfast.arguments import check_kind
 from holdfast.attacks.evasion_result import EvasionResult, evasion_result
 from holdfast.attacks.images.attack import Found
 from holdfast.attacks.images.campaign import Progress, check_options, tensors_of
@@ -46,10 +47,12 @@ def transform_evasion(
         progress: called with (pictures done, pictures to do).
 
     Raises:
-        UsageError: a number that means nothing.
+        UsageError: an argument of another kind, or a number that means nothing.
         DataError: no picture, or pictures that do not fit the threat.
         UnsupportedError: as `picture_evasion`.
     """
+    check_kind("threat", threat, Transform, example="Brightness(shift=0.2)")
+    check_kind("rng", rng, np.random.Generator, example="np.random.default_rng()")
     check_options(images, batch_size, timeout_s)
     with attackable(model, classes=len(images.classes), timeout_s=timeout_s) as classifier:
         x, y = tensors_of(images, classifier)
@@ -78,6 +81,7 @@ def _result(
         within=threat.within,
         method=threat.method,
         exact=False,
+        black_box=not threat.needs_gradient,
         y=images.y,
         before=before.double().numpy(),
         after=np.where(finite, after.argmax(dim=1).numpy(), images.y),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from holdfast.errors import DataError, UsageError
 Places = npt.NDArray[np.bool_]
 
 
+@runtime_checkable
 class Transform(Threat, Protocol):
     """A threat that looks for its own worst case."""
 
@@ -32,6 +33,11 @@ class Transform(Threat, Protocol):
     @property
     def method(self) -> str:
         """How the worst case is found."""
+        ...
+
+    @property
+    def needs_gradient(self) -> bool:
+        """Whether the search differentiates the model; one that does not works through its answers alone."""
         ...
 
     def search(self, classifier: Classifier, x: Tensor, y: Tensor, generator: Generator) -> Moved:
@@ -55,6 +61,7 @@ class Brightness:
     shift: float
     unit: ClassVar[str] = "of full brightness"
     method: ClassVar[str] = "grid of shifts, refined by bisection"
+    needs_gradient: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Refuse a shift that means nothing."""
@@ -92,6 +99,7 @@ class Rotation:
     degrees: float
     unit: ClassVar[str] = "degrees"
     method: ClassVar[str] = "grid of angles, refined by bisection"
+    needs_gradient: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Refuse an angle that means nothing."""
@@ -133,6 +141,7 @@ class Occlusion:
     name: str
     unit: ClassVar[str] = "of the picture"
     method: ClassVar[str] = "projected gradient within the covered place"
+    needs_gradient: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse masks that cover nothing, or everything."""

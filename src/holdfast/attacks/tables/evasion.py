@@ -9,8 +9,10 @@ from typing import Final
 
 import numpy as np
 
-from holdfast.attacks.evasion_result import CURVE_REACH, TOLERANCE, EvasionResult, evasion_result
+from holdfast.arguments import check_kind
+from holdfast.attacks.evasion_result import EvasionResult, evasion_result
 from holdfast.attacks.oracle import Oracle, check_subject
+from holdfast.attacks.security_curve import CURVE_REACH, TOLERANCE
 from holdfast.attacks.tables.differentiable import Differentiable, differentiable
 from holdfast.attacks.tables.feasible import repair
 from holdfast.attacks.tables.gradient import climb
@@ -63,10 +65,12 @@ def evasion(
         DataError: the data does not fit the model, has no row of `from_class`, or `resume` is of another evasion or
             changes rows as the threat does not allow.
         WireError: `resume` is a file that holds no evasion.
-        UsageError: max_queries below 1, or a timeout that is not above 0.
+        UsageError: an argument of another kind, max_queries below 1, or a timeout that is not above 0.
         UnsupportedError: the model raises or takes too long, its answers are not probabilities, or they differ from
             one time to the next.
     """
+    check_kind("threat", threat, FeasibleChange, example="FeasibleChange(budget=0.1)")
+    check_kind("rng", rng, np.random.Generator, example="np.random.default_rng()")
     if max_queries < 1:
         raise UsageError(f"max_queries is at least 1, got {max_queries}")
     check_subject(model, data)
@@ -207,6 +211,7 @@ def _result(
         within=_within(threat, unmoved),
         method=_method(exact=exact, trees=trees, gradients=attack.gradients is not None),
         exact=exact,
+        black_box=not exact and attack.gradients is None,
         y=data.y,
         before=before,
         after=attack.oracle.labels(standing.X),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from holdfast.attacks.evasion_result import TOLERANCE
+from holdfast.attacks.security_curve import TOLERANCE
 from holdfast.attacks.trees.attack import TIME_LIMIT_S, Flip, TreeAttack
 from holdfast.attacks.trees.reach import Flags, Reach
 from holdfast.data import Labels, Matrix

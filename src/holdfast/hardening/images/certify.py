@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from holdfast.arguments import check_kind
 from holdfast.attacks import references
 from holdfast.attacks.images.classifier import attackable
 from holdfast.attacks.images.threat import PixelChange
@@ -100,10 +101,12 @@ def certify_robustness(
         progress: called with (pictures done, all).
 
     Raises:
+        UsageError: a threat of another kind.
         UnsupportedError: a layer whose bounds are not known; pictures that the module does not take, or answers that
             are no logits of their classes; or answers that are not those of its layers.
         DataError: no picture.
     """
+    check_kind("threat", threat, PixelChange, example='PixelChange(norm="Linf", radius=8 / 255)')
     if not len(images):
         raise DataError("expected at least one picture to certify, got none")
     steps = _steps_in_double(module)

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from torch import nn
 
+from holdfast.arguments import check_kind
 from holdfast.attacks.images.attack import Attack
 from holdfast.attacks.images.evasion import picture_evasion
 from holdfast.attacks.images.suite import SuiteName
 from holdfast.attacks.images.threat import PixelChange
 from holdfast.data.images import Images
-from holdfast.hardening.images.methods import Method
+from holdfast.hardening.images.method import Method
 from holdfast.hardening.images.run import Augment
 from holdfast.hardening.images.train import Progress, Schedule, train_robust
 from holdfast.hardening.result import HardeningResult, compare
@@ -53,6 +54,7 @@ def harden_pictures(
     Raises:
         UsageError, DataError, UnsupportedError: as `train_robust` and `picture_evasion`.
     """
+    check_kind("method", method, Method, example="PGDTraining()")
     before = picture_evasion(module, images_test, threat=threat, rng=rng, suite=suite)
     run = train_robust(
         module,

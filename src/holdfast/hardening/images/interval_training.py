@@ -20,7 +20,8 @@ from torch.nn import functional
 from holdfast.errors import UsageError
 from holdfast.hardening.images.boxes import Box, boxes_of
 from holdfast.hardening.images.margins import interval_margins
-from holdfast.hardening.images.methods import Batch, Method, PGDTraining
+from holdfast.hardening.images.method import Batch, Method
+from holdfast.hardening.images.methods import PGDTraining
 from holdfast.hardening.images.steps import Relu, steps_of
 
 _TOLERANCE: Final = 0.5

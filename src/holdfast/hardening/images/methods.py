@@ -12,69 +12,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from dataclasses import dataclass
+from typing import Any, Final
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from holdfast.attacks.images.classifier import attackable
 from holdfast.attacks.images.norms import norm_of
 from holdfast.attacks.images.pgd import Pgd
-from holdfast.attacks.images.threat import PixelChange
 from holdfast.errors import UsageError
+from holdfast.hardening.images.method import Batch, Method
 
 _CHECK: Final = Pgd(steps=10, step=0.25)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Batch:
-    """One step of training.
-
-    Args:
-        x: (n, channels, height, width) pictures from 0 to 1.
-        y: (n,) their classes.
-        threat: to train against.
-        done: the share of all steps that are taken, 0 to 1.
-        generator: of all randomness.
-    """
-
-    x: Tensor
-    y: Tensor
-    threat: PixelChange
-    done: float
-    generator: Generator
-
-    def within(self, radius: float) -> Batch:
-        """The same against a threat of another radius."""
-        return replace(self, threat=self.threat.with_radius(radius))
-
-
-class Method(Protocol):
-    """A way to train."""
-
-    @property
-    def name(self) -> str:
-        """As results call it."""
-        ...
-
-    @property
-    def instead(self) -> Method | None:
-        """What to go on with where this one collapses, that is learns its own attack and loses to others."""
-        ...
-
-    def begin(self, module: nn.Module) -> Callable[[Batch], Tensor]:
-        """The mean loss of a batch of this module, as a function that is called once per step."""
-        ...
-
-    def withstanding(self, module: nn.Module, batch: Batch) -> float:
-        """The share of held-out pictures that a module, in evaluation mode, answers rightly within the threat."""
-        ...
-
-    def to_json(self) -> dict[str, Any]:
-        """The method as JSON."""
-        ...
 
 
 def _check_steps(steps: int, step: float) -> None:

@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 from holdfast.attacks.images.threat import PixelChange
 from holdfast.data.images import Images
 from holdfast.errors import UnsupportedError, UsageError
-from holdfast.hardening.images.methods import Batch, Method
+from holdfast.hardening.images.method import Batch, Method
 from holdfast.hardening.images.pixels import tensors
 
 Augment = Callable[[Tensor, Generator], Tensor]

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from holdfast.arguments import check_kind
 from holdfast.attacks.images.threat import PixelChange
 from holdfast.data.images import Images
 from holdfast.errors import DataError, UsageError
-from holdfast.hardening.images.methods import Method
+from holdfast.hardening.images.method import Method
 from holdfast.hardening.images.run import SEEDS, Augment, Run
 
 Progress = Callable[[int, int], None]
@@ -107,11 +108,14 @@ def train_robust(
         progress: called with (steps done, all steps).
 
     Raises:
-        UsageError: a module without a parameter that can be trained.
+        UsageError: an argument of another kind, or a module without a parameter that can be trained.
         DataError: too few pictures.
         UnsupportedError: a module that does not take the pictures, or whose loss is not finite; a layer that the method
             cannot handle.
     """
+    check_kind("threat", threat, PixelChange, example='PixelChange(norm="Linf", radius=8 / 255)')
+    check_kind("method", method, Method, example="PGDTraining()")
+    check_kind("rng", rng, np.random.Generator, example="np.random.default_rng()")
     if len(images) < 4 or len(np.unique(images.y)) < 2:
         raise DataError(
             f"expected at least 4 pictures of two classes or more to train on, got {len(images)} of "

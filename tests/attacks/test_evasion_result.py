@@ -89,6 +89,7 @@ def test_only_the_rows_of_the_class_that_wants_out_are_attacked() -> None:
     np.testing.assert_array_equal(result.rows, np.flatnonzero(data.y == 1))
     whole = evasion(model, data, threat=FeasibleChange(budget=0.3), rng=rng)
     np.testing.assert_array_equal(result.evaded, whole.evaded[result.rows])
+    assert "of rows of the class yes are" in result.to_evidence(DIGEST).title
 
 
 @pytest.mark.parametrize(("name", "sentence"), [("purple", "expected a class of"), ("maybe", "no row of the class")])

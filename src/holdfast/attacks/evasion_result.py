@@ -207,10 +207,9 @@ def evasion_result(
 
 
 def _title(result: EvasionResult) -> str:
-    share = f"{result.robust_accuracy.value:.1%}"
-    if result.exact:
-        return f"{share} of rows are answered rightly and stay so {result.within}"
-    return f"At most {share} of rows are answered rightly and stay so {result.within}"
+    share = f"{result.robust_accuracy.value:.1%}" if result.exact else f"At most {result.robust_accuracy.value:.1%}"
+    rows = "rows" if result.from_class is None else f"rows of the class {result.from_class}"
+    return f"{share} of {rows} are answered rightly and stay so {result.within}"
 
 
 def _figures(result: EvasionResult) -> dict[str, Figure]:

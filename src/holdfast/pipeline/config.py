@@ -129,6 +129,7 @@ def parse_config(table: Mapping[str, Any], *, path: Path) -> Config:
     try:
         config.schema  # noqa: B018 - a schema that makes no sense is found here and not half way through a run
         _check_training(config.train)
+        _check_attack(config)
         _check_policy_can_be_met(config)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}", hint=error.hint) from None
@@ -163,6 +164,18 @@ def _check_training(train: TrainSection) -> None:
         raise ConfigError(
             f"[train] model {train.model!r} is for private training, the method is {train.method!r}",
             hint='take it out, or say method = "private"',
+        )
+
+
+def _check_attack(config: Config) -> None:
+    """Refuse prices that mean nothing."""
+    attack = config.attack
+    if strange := [name for name in attack.costs if name not in config.data.features]:
+        raise ConfigError(f"[attack] costs name {strange[0]!r}, which is no feature of [data]")
+    if bool(attack.costs) != (attack.max_cost is not None):
+        raise ConfigError(
+            "[attack] costs and max_cost mean something together only, got one of them",
+            hint="give a cost for each feature that is not free to change, and what an attacker can pay altogether",
         )
 
 

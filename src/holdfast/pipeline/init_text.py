@@ -45,6 +45,8 @@ limit_epsilon = 8.0     # what all trainings on these records may cost together
 [attack]
 evasion_budget = {evasion_budget}   # share of its range by which a changeable number may be moved
 category_changes = 1    # how many changeable categories may be switched
+# costs = {{ income = 2.0 }}  # what a move through all of its range, or a switch, costs an attacker,
+# max_cost = 1.0            # who can pay so much for all changes together
 extraction_queries = 500
 shadow_models = 64      # for membership inference; more make a stronger attack
 

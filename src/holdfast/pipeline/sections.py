@@ -54,10 +54,12 @@ class PrivacySection(Section):
 
 
 class AttackSection(Section):
-    """`[attack]`: how hard the model is attacked."""
+    """`[attack]`: how hard the model is attacked, and what changes cost an attacker."""
 
     evasion_budget: Share = 0.05
     category_changes: Annotated[int, Field(ge=0, le=100)] = 1
+    costs: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
+    max_cost: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     extraction_queries: Annotated[int, Field(ge=1, le=1_000_000)] = 500
     shadow_models: Annotated[int, Field(ge=8, le=10_000)] = 64
     seed: int = 0

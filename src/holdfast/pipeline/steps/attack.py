@@ -78,4 +78,9 @@ def attacked_rows(project: Project) -> Dataset:
 def threat_of(project: Project) -> FeasibleChange:
     """What `[attack]` says that someone may change."""
     settings = project.config.attack
-    return FeasibleChange(budget=settings.evasion_budget, max_category_changes=settings.category_changes)
+    return FeasibleChange(
+        budget=settings.evasion_budget,
+        max_category_changes=settings.category_changes,
+        costs=settings.costs,
+        max_cost=settings.max_cost,
+    )

@@ -1,4 +1,7 @@
-"""torchattacks 3.5.1: PGD with forty steps of a tenth of the radius, its APGD, its Square, and its AutoAttack."""
+"""torchattacks 3.5.1: PGD with forty steps of a tenth of the radius, its APGD, its Square, and its AutoAttack.
+
+Its AutoAttack gives APGD and FAB their default of ten steps, a tenth of the published protocol, and is faster for it.
+"""
 
 from __future__ import annotations
 

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 def add_gaussians(
     words: NDArray[np.uint64],
-    candidates: int,
+    spares: int,
+    slots: NDArray[np.uint64],
     thresholds: NDArray[np.uint64],
-    aliases: NDArray[np.uint16],
-    sure: NDArray[np.uint32],
     out: NDArray[np.int64],
 ) -> list[int]: ...
 def add_rounded(total: NDArray[np.int64], values: NDArray[Any], per_unit: float, largest: float) -> None: ...
 def scaled(total: NDArray[np.int64], unit: float, out: NDArray[Any]) -> None: ...
+def use_avx512(wanted: bool) -> bool: ...

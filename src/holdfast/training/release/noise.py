@@ -8,9 +8,13 @@ mechanism's, so the analysis of the Gaussian mechanism holds for it as it stands
 How a number is drawn (Karney, "Sampling exactly from the normal distribution", 2016, draws whole part and fraction
 apart as well): |N| lies in cell j of 2**-6 with probability proportional to exp(-(j/64)²/2), by Walker's alias method
 (1977); the place x in the cell is uniform; and j + x is kept with probability exp(-(2 j x + x²) / 2**13). Their product
-is proportional to the normal density at (j + x) / 64. A candidate is kept without further ado where its first random
-bits are below what any x of the cell would need, 987 times in 1,000. The scale is a power of two, so x is itself a
-whole number of units and nothing is rounded.
+is proportional to the normal density at (j + x) / 64. The scale is a power of two, so x is itself a whole number of
+units and nothing is rounded.
+
+A candidate takes 64 random bits: 10 for a slot of the table, 1 for the sign, 30 for x, the first 16 of the number that
+chooses between the slot's own cell and its alias, and the first 7 of the one that decides whether it is kept. In 983 of
+1,000 these tell: the 16 are not those of the threshold, and the 7 are below what any x of the cell would need. For the
+others 64 bits more of the number in question are drawn, so both are as exact as if all had been drawn at once.
 """
 
 from __future__ import annotations
@@ -43,16 +47,17 @@ of 640 * 2**-75 (and a hundredth more for the candidates dropped), and 2**-75.8 
 CELL_BITS: Final = 6
 CELLS: Final = 10 << CELL_BITS
 SLOTS: Final = 2**10
-FIRST_BITS: Final = 23
-"""Bits of a candidate's second word: 10 choose a slot, 1 the sign, 30 the place in the cell, 23 whether it is kept."""
+CHOOSER_BITS: Final = 16
+FIRST_BITS: Final = 7
+"""Of the two numbers, so many bits are in a candidate's word."""
 
 ROW: Final = 4096
 """Numbers are made in rows of so many, which the threads share."""
-CANDIDATES: Final = ROW + 64
-"""Of 4,160 candidates 26 are dropped on average, with a standard deviation of 5."""
-RESERVE: Final = 128
-"""Words for those whose first bits do not decide: 52 on average, with a standard deviation of 7."""
-ROW_WORDS: Final = 2 * CANDIDATES + RESERVE
+SPARES: Final = 64
+"""Candidates in place of those that are dropped: 26 on average, with a standard deviation of 5."""
+RESERVE: Final = 192
+"""Words for those whose first bits do not decide: 69 on average, with a standard deviation of 8."""
+ROW_WORDS: Final = ROW + SPARES + RESERVE
 _PIECE: Final = 8
 """Rows that get their noise at once; the random words for them fit the cache."""
 
@@ -61,14 +66,14 @@ class Tables(NamedTuple):
     """What the kernel needs to know of the normal distribution.
 
     Args:
-        thresholds: (slots,) where in 64 bits a slot goes over from its own cell to its alias.
-        aliases: (slots,) cells.
-        sure: (cells,) a candidate whose first bits are below it is kept wherever it lies in the cell.
+        slots: (SLOTS,) of each, in a word: `sure` of its own cell, of its alias, the alias, and the first 16 bits of
+            the threshold; from bits 0, 8, 16 and 32 on. A candidate whose first bits are below `sure` is kept wherever
+            it lies in the cell.
+        thresholds: (SLOTS,) where in 64 bits a slot goes over from its own cell to its alias.
     """
 
+    slots: npt.NDArray[np.uint64]
     thresholds: npt.NDArray[np.uint64]
-    aliases: npt.NDArray[np.uint16]
-    sure: npt.NDArray[np.uint32]
 
 
 def random_words(count: int) -> npt.NDArray[np.uint64]:
@@ -90,8 +95,8 @@ def add_gaussian_integers(total: npt.NDArray[np.int64]) -> None:
     """Add an independent draw (see `gaussian_integers`) to each number of `total` (rows, ROW), in place."""
     for piece in (total[start : start + _PIECE] for start in range(0, len(total), _PIECE)):
         words = random_words(len(piece) * ROW_WORDS).reshape(-1, ROW_WORDS)
-        for row, done in zip(piece, native.add_gaussians(words, CANDIDATES, *tables(), piece), strict=True):
-            if done < ROW:  # less than once in 10**12
+        for row, done in zip(piece, native.add_gaussians(words, SPARES, *tables(), piece), strict=True):
+            if done < ROW:  # once in 10**10, as spares run out; that the reserve does has a chance below 2**-100
                 row[done:] += gaussian_integers(ROW - done)
 
 
@@ -103,7 +108,12 @@ def tables() -> Tables:
     with localcontext() as context:
         context.prec = 50
         sure = [int((Decimal(-(2 * j + 1)) / 2 ** (2 * CELL_BITS + 1)).exp() * 2**FIRST_BITS) for j in range(CELLS)]
-    return Tables(thresholds, aliases, np.array(sure, dtype=np.uint32))
+    sure += [0] * (SLOTS - CELLS)  # of the slots that have no cell of their own
+    slots = [
+        sure[slot] | sure[alias] << 8 | alias << 16 | threshold >> (64 - CHOOSER_BITS) << 32
+        for slot, (threshold, alias) in enumerate(zip(thresholds, aliases, strict=True))
+    ]
+    return Tables(np.array(slots, dtype=np.uint64), np.array(thresholds, dtype=np.uint64))
 
 
 def _whole_weights(total: int) -> list[int]:
@@ -119,7 +129,7 @@ def _whole_weights(total: int) -> list[int]:
     return weights
 
 
-def _alias(weights: list[int]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint16]]:
+def _alias(weights: list[int]) -> tuple[list[int], list[int]]:
     """Slots of 2**64 each, of one cell up to its threshold and of another above it (Vose 1991, in whole numbers)."""
     left = weights + [0] * (SLOTS - CELLS)
     thresholds, aliases = [2**64 - 1] * SLOTS, list(range(SLOTS))
@@ -133,4 +143,4 @@ def _alias(weights: list[int]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.u
             large.pop()
             if left[donor] < 2**64:
                 small.append(donor)
-    return np.array(thresholds, dtype=np.uint64), np.array(aliases, dtype=np.uint16)
+    return thresholds, aliases

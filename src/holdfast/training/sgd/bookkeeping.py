@@ -7,6 +7,7 @@ large model at small cost" (2023, algorithm 1). No parameter's `grad` is touched
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -137,9 +138,10 @@ class PerExampleGradients:
     def _clip(self, uses: dict[Target, Use], losses: Tensor, clip_norm: float) -> ClippedSum:
         norms = torch.linalg.vector_norm(torch.stack([use.norms() for use in uses.values()]), dim=0)
         factors = (clip_norm / norms).clamp_(max=1)
-        finite = torch.isfinite(norms)
-        dropped = len(norms) - int(finite.sum())
-        if dropped:
+        dropped = 0
+        if not math.isfinite(float(norms.sum())):  # one look; their sum alone may be infinite too
+            finite = torch.isfinite(norms)
+            dropped = len(norms) - int(finite.sum())
             factors = torch.where(finite, factors, 0)
             uses = {target: use.keeping(finite) for target, use in uses.items()}
         gradients: list[Tensor | None] = [None] * len(self.parameters)

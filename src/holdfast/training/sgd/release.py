@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import accumulate
 from typing import Any, Final
 
@@ -39,7 +40,9 @@ class NoisySum:
         self._parts = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
         self._rows = np.zeros((-(-ends[-1] // ROW), ROW), dtype=np.int64)
         self._total = self._rows.reshape(-1)[: ends[-1]]
-        self._released = [torch.zeros(parameter.shape, dtype=parameter.dtype) for parameter in self._parameters]
+        released = torch.zeros(ends[-1], dtype=reduce(torch.promote_types, (p.dtype for p in self._parameters)))
+        self._released = released.numpy()
+        self._gradients = [released[part].view(p.shape) for part, p in zip(self._parts, self._parameters, strict=True)]
 
     def clear(self) -> None:
         """Begin a new sum."""
@@ -53,9 +56,9 @@ class NoisySum:
     def release(self) -> None:
         """Add noise to the sum, and put it, divided, into each parameter's `grad`."""
         add_gaussian_integers(self._rows)
-        for part, out, parameter in zip(self._parts, self._released, self._parameters, strict=True):
-            native.scaled(self._total[part], self._unit / self._divisor, _flat(out))
-            parameter.grad = out.to(parameter.device)
+        native.scaled(self._total, self._unit / self._divisor, self._released)
+        for gradient, parameter in zip(self._gradients, self._parameters, strict=True):
+            parameter.grad = gradient.to(parameter)
 
 
 def _flat(tensor: Tensor) -> NDArray[Any]:

@@ -160,7 +160,8 @@ class PrivateTrainer:
             with self._one_at_a_time:
                 if self._account.spent >= self._account.plan.count:
                     return
-                self._module.train()
+                if not self._module.training:
+                    self._module.train()
                 self._take_step()
                 spent = self._account.spent
             yield spent

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Final, Protocol
 
 import torch
@@ -88,7 +88,7 @@ class Offset:
 
     def norms(self) -> Tensor:
         """See `Use`."""
-        return self.g.lengths[:, 0] if self.g.values.shape[1] == 1 else _lengths(self.g.sums)
+        return self.g.lengths.view(-1) if self.g.values.shape[1] == 1 else _lengths(self.g.sums)
 
     def weighted_sum(self, factors: Tensor) -> Tensor:
         """See `Use`."""
@@ -119,14 +119,18 @@ class Product:
         """See `Use`; by the ghost norm where that is smaller than the gradient itself (Bu et al. 2023, section 3.2)."""
         _, positions, inputs = self.a.shape
         if positions == 1:
-            return (_lengths(self.a) * self.g.lengths)[:, 0]
+            return (_lengths(self.a) * self.g.lengths).view(-1)
         if 2 * positions**2 < inputs * self.g.values.shape[2]:
             return ghost_norms(self.a, self.g.values)
         return _norms(self.gradients())
 
     def weighted_sum(self, factors: Tensor) -> Tensor:
         """See `Use`."""
-        return _weighted_product(self.a, self.g.values, factors[:, None, None])
+        positions = self.a.shape[1]
+        by_row = factors.view(-1, 1, 1).expand(-1, positions, 1)
+        return in_blocks(
+            _product, *(part.flatten(0, 1) for part in (self.g.values, self.a, by_row)), rows=BLOCK * positions
+        )
 
     def gradients(self) -> Tensor:
         """See `Use`."""
@@ -205,29 +209,25 @@ def ghost_norms(a: Tensor, g: Tensor) -> Tensor:
     roundings = a.shape[2] + g.shape[2] + 2 * a.shape[1]
     of_a, of_g = _lengths(a), _lengths(g)
     slack = (of_a * of_g).sum(1).square() * (roundings * torch.finfo(a.dtype).eps / 2)
-    lost = (of_a.sum(1) * _lost(g)).square() + (of_g.sum(1) * _lost(a)).square()
+    lost_g, lost_a = (_lost(values.shape[-1], values.dtype) for values in (g, a))
+    lost = (of_a.sum(1) * lost_g).square() + (of_g.sum(1) * lost_a).square()
     norms: Tensor = (squares.clamp(min=0) + slack + lost).sqrt()
     return norms
 
 
-def in_blocks(summed: Callable[..., Tensor], *parts: Tensor) -> Tensor:
-    """The sum over all rows, from `summed` of a block of rows after the other, so that rounding stays small."""
-    first, *others = zip(*(torch.split(part, BLOCK) for part in parts), strict=True)
-    total = summed(*first)
-    for some in others:
+def in_blocks(summed: Callable[..., Tensor], *parts: Tensor, rows: int = BLOCK) -> Tensor:
+    """The sum over all rows, from `summed` of a block of so many after the other, so that rounding stays small."""
+    ends = tuple(range(rows, len(parts[0]), rows))
+    blocks = zip(*(torch.tensor_split(part, ends) for part in parts), strict=True)
+    total = summed(*next(blocks))
+    for some in blocks:
         total += summed(*some)
     return total
 
 
-def _weighted_product(a: Tensor, g: Tensor, factors: Tensor) -> Tensor:
-    """(outputs, inputs) of a (rows, positions, inputs) and g (rows, positions, outputs) times factors."""
-    blocks = zip(*(torch.split(part, BLOCK) for part in (a, g, factors)), strict=True)
-    weighted, of_block = torch.empty_like(g[:BLOCK]), g.new_empty(g.shape[2], a.shape[2])
-    total = torch.zeros_like(of_block)
-    for some_a, some_g, some_factors in blocks:
-        torch.mul(some_g, some_factors, out=weighted[: len(some_g)])
-        total += torch.mm(weighted[: len(some_g)].flatten(0, 1).T, some_a.flatten(0, 1), out=of_block)
-    return total
+def _product(g: Tensor, a: Tensor, factors: Tensor) -> Tensor:
+    """(outputs, inputs) the sum over rows of factor (rows, 1) times g (rows, outputs) ⊗ a (rows, inputs)."""
+    return torch.mm((g * factors).T, a)
 
 
 def _over_positions(g: Tensor) -> Tensor:
@@ -245,13 +245,14 @@ def _norms(values: Tensor) -> Tensor:
 
 def _lengths(values: Tensor) -> Tensor:
     """(…) the L2 norms of values (…, width), rounded up: times another large one, nothing may be lost."""
-    lengths: Tensor = torch.linalg.vector_norm(values, dim=-1) + _lost(values)
-    return lengths
+    lengths: Tensor = torch.linalg.vector_norm(values, dim=-1)
+    return lengths.add_(_lost(values.shape[-1], values.dtype))
 
 
-def _lost(values: Tensor) -> float:
-    """The most that a norm over the last dimension lacks because squares below the smallest normal float are lost."""
-    return math.sqrt(values.shape[-1] * torch.finfo(values.dtype).tiny)
+@cache
+def _lost(width: int, dtype: torch.dtype) -> float:
+    """The most that a norm of so many numbers lacks because squares below the smallest normal float are lost."""
+    return math.sqrt(width * torch.finfo(dtype).tiny)
 
 
 def only(values: Tensor, kept: Tensor) -> Tensor:

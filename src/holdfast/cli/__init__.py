@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from holdfast.cli import terminal
+from holdfast.cli.interrupts import keep_interrupts
 from holdfast.errors import HoldfastError, SystemFault
 
 __all__ = ["main"]
@@ -12,6 +13,7 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run a command; an error of ours becomes one sentence and a stable exit code, any other one a confession."""
+    keep_interrupts()
     try:
         from holdfast.cli.app import app
 

@@ -1,0 +1,41 @@
+"""Ctrl-C, also at the moments at which Python would lose it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Timer
+from typing import Final
+
+_SECONDS_BEFORE_THE_NEXT: Final = 0.01
+"""By then Python has left the place where it cannot raise."""
+
+
+def keep_interrupts() -> None:
+    """From now on an interrupt that Python drops comes again.
+
+    What is raised in the callback of a weak reference or in a finalizer is shown and forgotten, a KeyboardInterrupt as
+    well; and every import ends in such a callback (`importlib._bootstrap._get_module_lock`). Of a hundred interrupts
+    while libraries are loaded, one or two would do nothing.
+    """
+    if not isinstance(sys.unraisablehook, _Again):
+        sys.unraisablehook = _Again(sys.unraisablehook)
+
+
+@dataclass(frozen=True)
+class _Again:
+    """What Python calls with what it cannot raise; all but interrupts goes to where it went before."""
+
+    others: Callable[[sys.UnraisableHookArgs], object]
+
+    def __call__(self, lost: sys.UnraisableHookArgs) -> None:
+        """Send a lost interrupt once more."""
+        if not issubclass(lost.exc_type, KeyboardInterrupt):
+            self.others(lost)
+            return
+        timer = Timer(_SECONDS_BEFORE_THE_NEXT, os.kill, (os.getpid(), signal.SIGINT))
+        timer.daemon = True
+        timer.start()

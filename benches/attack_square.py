@@ -1,5 +1,7 @@
 """The Square attack beside the one of AutoAttack: CPU time and success at the same number of queries, one thread.
 
+Both take 250 pictures at a time, which is the default of both, and the schedule of AutoAttack's `standard` version.
+
 Prints one JSON line for each norm and model: `square-time-ratio`, ours over theirs in CPU seconds, and
 `square-success-gap`, the share of pictures that theirs flips less the share that ours flips, in points. Ours counts
 only the queries that were asked; theirs takes a row for every step. The networks are those of `picture_models.py`.
@@ -16,6 +18,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +33,12 @@ from holdfast.attacks.images.threat import NormName, PixelChange
 CASES: tuple[tuple[str, NormName, float], ...] = (
     ("pgd", "Linf", 0.3),
     ("trades", "Linf", 0.3),
+    ("masked", "Linf", 0.3),
     ("pgd", "L2", 2.0),
     ("pgd", "L1", 10.0),
 )
 PEER_NAME = "AutoAttack's Square"
+BATCH = 250
 
 Attacker = Callable[[nn.Module, Tensor, Tensor, PixelChange, int], Tensor]
 
@@ -48,7 +53,13 @@ def theirs(square: Any) -> Attacker:
     """The original, which takes one step more than the queries it is given, for its start."""
 
     def attack(network: nn.Module, x: Tensor, y: Tensor, threat: PixelChange, queries: int) -> Tensor:
-        options = {"norm": threat.norm, "eps": threat.radius, "n_queries": queries - 1, "seed": 0}
+        options = {
+            "norm": threat.norm,
+            "eps": threat.radius,
+            "n_queries": queries - 1,
+            "seed": 0,
+            "resc_schedule": False,
+        }
         with torch.no_grad():
             flipped: Tensor = square.SquareAttack(network, **options).perturb(x, y)
         return flipped
@@ -56,13 +67,22 @@ def theirs(square: Any) -> Attacker:
     return attack
 
 
-def measured(attack: Attacker, network: nn.Module, x: Tensor, y: Tensor, threat: PixelChange, queries: int) -> Any:
-    """CPU seconds, and the share of pictures flipped."""
-    start = time.process_time()
-    changed = attack(network, x, y, threat, queries)
-    seconds = time.process_time() - start
-    with torch.no_grad():
-        return seconds, float((network(changed).argmax(dim=1) != y).float().mean())
+@dataclass
+class Measured:
+    """CPU seconds, and pictures flipped."""
+
+    seconds: float = 0.0
+    flipped: int = 0
+
+    def run(
+        self, attack: Attacker, network: nn.Module, x: Tensor, y: Tensor, threat: PixelChange, queries: int
+    ) -> None:
+        """Attack some pictures."""
+        start = time.process_time()
+        changed = attack(network, x, y, threat, queries)
+        self.seconds += time.process_time() - start
+        with torch.no_grad():
+            self.flipped += int((network(changed).argmax(dim=1) != y).sum())
 
 
 def bench(pictures: int, queries: int, square: Any) -> None:
@@ -72,13 +92,18 @@ def bench(pictures: int, queries: int, square: Any) -> None:
         with torch.no_grad():
             right = network(x).argmax(dim=1) == y
         x, y, threat = x[right], y[right], PixelChange(norm=norm, radius=radius)
-        seconds, share = measured(ours, network, x, y, threat, queries)
+        mine, other = Measured(), Measured()
+        for some, classes in zip(torch.split(x, BATCH), torch.split(y, BATCH), strict=True):
+            mine.run(ours, network, some, classes, threat, queries)
+            if square is not None:
+                other.run(theirs(square), network, some, classes, threat, queries)
         about = {"model": name, "threat": threat.to_json(), "pictures": len(x), "queries": queries}
+        share, peer_share = mine.flipped / len(x), other.flipped / len(x)
         if square is None:
-            line("square-time-ratio", ours=seconds, peer=None, unit="s", flipped=share, **about)
+            line("square-time-ratio", ours=mine.seconds, peer=None, unit="s", flipped=share, **about)
             continue
-        peer_seconds, peer_share = measured(theirs(square), network, x, y, threat, queries)
-        line("square-time-ratio", ours=seconds, peer=peer_seconds, unit="s", ratio=seconds / peer_seconds, **about)
+        seconds, ratio = {"ours": mine.seconds, "peer": other.seconds}, mine.seconds / other.seconds
+        line("square-time-ratio", **seconds, unit="s", ratio=ratio, **about)
         line("square-success-gap", ours=100 * share, peer=100 * peer_share, unit="points", **about)
 
 

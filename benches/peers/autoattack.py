@@ -27,7 +27,8 @@ def attacked(arrays: Arrays, *, exhaustive: bool) -> Figures:
     network = made.trained()
     x, y = made.pictures("test", int(arrays["count"]))
     start = time.process_time()
-    attack = AutoAttack(network, norm="Linf", eps=RADIUS, version="custom", device="cpu", seed=0, verbose=False)
+    seed = int(arrays["seed"])
+    attack = AutoAttack(network, norm="Linf", eps=RADIUS, version="custom", device="cpu", seed=seed, verbose=False)
     if exhaustive:
         attack.attacks_to_run = ["apgd-ce", "square"]
         attack.apgd.n_restarts = RESTARTS

@@ -72,6 +72,24 @@ def _least(norm: str, a: np.ndarray, b: float, low: np.ndarray, high: np.ndarray
     return float(solved.fun)
 
 
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**32 - 1), width=st.integers(1, 12))
+def test_a_gradient_however_faint_leads_to_the_same_step(seed: int, width: int) -> None:
+    x, w, b = (part.float() for part in box_problem(seed, width))
+    faint = 2.0**-60  # a power of two, which rounds nothing; gradients that a network masks are as small
+    for norm in NAMES:
+        assert torch.equal(step_onto(norm, x, faint * w, faint * b), step_onto(norm, x, w, b))
+
+
+@pytest.mark.parametrize("norm", NAMES)
+def test_no_gradient_is_no_step_and_does_not_hold_up_the_others(norm: NormName) -> None:
+    x = torch.full((3, 4), 0.5)
+    w = torch.tensor([[0.0] * 4, [torch.nan] * 4, [1.0, 0.0, -1.0, 0.0]])
+    step = step_onto(norm, x, w, torch.tensor([1.0, 1.0, 0.5]))
+    assert torch.equal(step[0], torch.zeros(4))
+    assert float(w[2] @ step[2]) == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_the_euclidean_step_is_no_longer_than_that_of_a_general_solver(seed: int) -> None:
     x, w, b = box_problem(seed, 6)

@@ -34,7 +34,7 @@ CLIMBING = [
     Pgd(name="pgd-margin", steps=10, restarts=2, loss=margin),
     Apgd(steps=12),
     Apgd(name="apgd-dlr", loss=dlr, steps=12, restarts=2),
-    ApgdTargeted(steps=12),
+    ApgdTargeted(targets=3, steps=12),
 ]
 ATTACKS: list[Attack] = [*CLIMBING, fgsm(), FabTargeted(steps=8), Square(queries=40)]
 EPS = torch.finfo(torch.float32).eps
@@ -86,7 +86,9 @@ def _attacked_one(attack: Attack, module: nn.Module, threat: PixelChange, classe
 
 
 @pytest.mark.parametrize("threat", THREATS, ids=lambda threat: threat.norm)
-@pytest.mark.parametrize(("attack", "classes"), [(ApgdTargeted(steps=60), 4), (Apgd(loss=margin, steps=60), 2)])
+@pytest.mark.parametrize(
+    ("attack", "classes"), [(ApgdTargeted(targets=3, steps=60), 4), (Apgd(loss=margin, steps=60), 2)]
+)
 def test_apgd_finds_what_there_is_on_a_linear_model(attack: Attack, classes: int, threat: PixelChange) -> None:
     module, x = linear(classes), grey_pictures(120)
     nearest = smallest_changes(module, x, threat)
@@ -94,6 +96,13 @@ def test_apgd_finds_what_there_is_on_a_linear_model(attack: Attack, classes: int
     assert 20 < int((nearest < threat.radius).sum()) < 100
     assert not found[nearest > threat.radius].any()
     assert found[nearest < 0.97 * threat.radius].all()  # the last steps are a few hundredths of the radius long
+
+
+@pytest.mark.parametrize("classes", [2, 4, 9])
+def test_few_classes_are_climbed_to_as_often_as_many(classes: int) -> None:
+    nowhere = THREATS[0].with_radius(1e-6)
+    found = _attacked(ApgdTargeted(targets=8, steps=3), linear(classes), nowhere, 3, classes)
+    assert (found.queries == 8 * (1 + 3) + 1).all()
 
 
 def test_fgsm_is_exact_on_a_linear_model_of_two_classes() -> None:

@@ -38,7 +38,7 @@ from holdfast.data.images import Images
 from holdfast.errors import DataError, UnsupportedError, UsageError, WireError
 from holdfast.evidence import Evidence
 
-QUICK: list[Attack] = [Apgd(steps=10), ApgdTargeted(steps=10), Square(queries=30)]
+QUICK: list[Attack] = [Apgd(steps=10), ApgdTargeted(targets=3, steps=10), Square(queries=30)]
 COUNT = 40
 
 
@@ -74,7 +74,7 @@ def _evade(model: Any, images: Images, threat: PixelChange = THREATS[0], **optio
 def test_the_result_is_what_the_model_says_of_the_pictures_that_it_holds(threat: PixelChange) -> None:
     module = linear()
     x, y, images = _case(module)
-    result = _evade(module, images, threat, suite=[ApgdTargeted(steps=50), Square(queries=30)])
+    result = _evade(module, images, threat, suite=[ApgdTargeted(targets=3, steps=50), Square(queries=30)])
     changed = torch.as_tensor(np.moveaxis(result.adversarial, -1, 1))
     right = ~fooled(module, x, y)
     assert torch.equal(torch.as_tensor(result.correct), right)

@@ -42,7 +42,8 @@ def test_every_candidate_is_within_the_threat(threat: PixelChange, shape: tuple[
         assert (length <= threat.radius * (1 + FLOAT32)).all()
         assert best.min() >= 0
         assert best.max() <= 1
-        best = moves.step(x, best, min(side, *shape[1:]), coins)
+        window, patch = moves.step(x, best, min(side, *shape[1:]), coins)
+        best[window] = patch
     assert (best != x).any()
 
 

@@ -78,7 +78,7 @@ class ApgdTargeted:
 
     Args:
         name: in results.
-        targets: how many of them, 1 or more; all where there are fewer.
+        targets: how many of them, 1 or more; where there are fewer, as many climbs, each from another random start.
         steps: towards each, 1 or more.
     """
 
@@ -113,7 +113,7 @@ class ApgdTargeted:
 
             return attempt
 
-        found = in_turn(x, [towards(place) for place in range(targets.shape[1])])
+        found = in_turn(x, [towards(turn % targets.shape[1]) for turn in range(self.targets)])
         return Found(found.x, found.queries + 1)
 
 

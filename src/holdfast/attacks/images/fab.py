@@ -118,14 +118,17 @@ class _Search:
         _, lead, slope = self.classifier.gradient(
             now, lambda logits: (logits.gather(1, y[:, None]) - logits.gather(1, target[:, None])).squeeze(1)
         )
-        flat, w = now.flatten(1), slope.flatten(1)
-        at_origin = lead + (w * (origin - now).flatten(1)).sum(dim=1)
-        both = step_onto(self.norm, torch.cat([flat, origin.flatten(1)]), w.repeat(2, 1), -torch.cat([lead, at_origin]))
-        length = NORMS[self.norm].length(both).clamp_(min=_SHORT)
-        (onto, from_origin), (short, long) = both.view(2, *now.shape), length.view(2, -1, 1, 1, 1)
-        pull = (short / (short + long)).clamp_(max=_MOST_PULL)
-        moved: Tensor = (1 - pull) * (now + _OVERSHOOT * onto) + pull * (origin + _OVERSHOOT * from_origin)
-        return moved.clamp_(0, 1)
+        lead_at_origin = lead + torch.linalg.vecdot(slope.flatten(1), (origin - now).flatten(1))
+        onto, short = self._onto(now, slope, lead)
+        from_origin, long = self._onto(origin, slope, lead_at_origin)
+        pull = (short / (short + long)).clamp_(max=_MOST_PULL).view(-1, 1, 1, 1)
+        ahead, aside = now.add(onto, alpha=_OVERSHOOT), origin.add(from_origin, alpha=_OVERSHOOT)
+        return ahead.lerp_(aside, pull).clamp_(0, 1)
+
+    def _onto(self, x: Tensor, slope: Tensor, lead: Tensor) -> tuple[Tensor, Tensor]:
+        """The step from pictures to where the true class has no lead, as far as a plane can tell, and its length."""
+        step = step_onto(self.norm, x.flatten(1), slope.flatten(1), -lead).view_as(x)
+        return step, NORMS[self.norm].length(step).clamp_(min=_SHORT)
 
     def _keep(self, fooling: Tensor, rows: Tensor) -> None:
         length = NORMS[self.norm].length(fooling - self.x[rows])

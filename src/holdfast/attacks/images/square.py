@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import torch
 from torch import Generator, Tensor
@@ -17,7 +17,8 @@ from holdfast.attacks.images.attack import Found
 from holdfast.attacks.images.classifier import Classifier
 from holdfast.attacks.images.losses import margin
 from holdfast.attacks.images.quick import quickened
-from holdfast.attacks.images.square_moves import Moves, moves_of
+from holdfast.attacks.images.square_moves import Moves, moves_of, whole
+from holdfast.attacks.images.square_window import Answers, Whole, windowed
 from holdfast.attacks.images.threat import PixelChange
 from holdfast.errors import UsageError
 
@@ -86,24 +87,35 @@ class _Search:
         self.rows = torch.arange(len(x), device=x.device)
         self.x, self.y, self.best = x, y, x.clone()
         self.loss = torch.full((len(x),), -torch.inf, device=x.device)
+        self.answers: Answers = Whole(quick)
+        self.sides = (0, 0)
 
     def step(self, side: int) -> None:
         """Ask about one change of each picture, keep what raises the margin, and drop what is found."""
         if side == 0:
-            candidates = self.moves.start(self.x, self.generator)
+            window, patch = whole(self.x), self.moves.start(self.x, self.generator)
         else:
-            candidates = self.moves.step(self.x, self.best, side, self.generator)
-        moved = (candidates != self.best).flatten(1).any(dim=1).nonzero().squeeze(1)
+            window, patch = self.moves.step(self.x, self.best, side, self.generator)
+        here = self.best[window]
+        moved = (patch != here).flatten(1).any(dim=1).nonzero().squeeze(1)
         if len(moved) == 0:
             return
-        candidates = candidates[moved]
-        loss = margin(self.quick.logits(candidates), self.y[moved])
+        patch = patch[moved] if len(moved) < len(patch) else patch
+        self._fit((patch.shape[2], patch.shape[3]))
+        loss = margin(self.answers.logits(self.best, window, patch, moved), self.y[moved])
         self.queries[self.rows[moved]] += 1
         better = loss > self.loss[moved]
-        self.best[moved[better]] = candidates[better]
-        self.loss[moved[better]] = loss[better]
-        if bool((self.loss > 0).any()):
+        rows = moved[better]
+        here[rows], self.loss[rows] = patch[better], loss[better]
+        self.answers.keep(better)
+        if bool((loss > 0).any()):
             self._drop_found()
+
+    def _fit(self, sides: tuple[int, int]) -> None:
+        """Ask about windows alone as soon as they are small enough, of a module that PyTorch can follow."""
+        if sides != self.sides and isinstance(self.answers, Whole) and self.quick is not self.classifier:
+            module: Any = self.classifier.answer
+            self.sides, self.answers = sides, windowed(self.quick, module, self.best, sides) or self.answers
 
     def _drop_found(self) -> None:
         """Take out the pictures that the model itself, and not only its quick copy, gets wrong."""
@@ -116,3 +128,4 @@ class _Search:
         stands[over[wrong]] = False
         self.rows, self.x, self.y = self.rows[stands], self.x[stands], self.y[stands]
         self.best, self.loss = self.best[stands], self.loss[stands]
+        self.answers.stand(stands)

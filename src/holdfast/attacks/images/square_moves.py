@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Final, Protocol
 
 import torch
 from torch import Generator, Tensor
 
 from holdfast.attacks.images.norms import L1, L2, Linf, Norm
+from holdfast.attacks.images.square_window import Window
 from holdfast.attacks.images.threat import NormName, PixelChange
 
 _TINY: Final = 1e-12
@@ -32,8 +33,8 @@ class Moves(Protocol):
         """The pictures that the search begins with."""
         ...
 
-    def step(self, x: Tensor, best: Tensor, side: int, generator: Generator) -> Tensor:
-        """The next pictures to ask about, from the best so far, changed in windows of about this side."""
+    def step(self, x: Tensor, best: Tensor, side: int, generator: Generator) -> tuple[Window, Tensor]:
+        """What to ask about next: the best so far with this patch in this window, for squares of about this side."""
         ...
 
 
@@ -53,13 +54,11 @@ class _Signs:
         stripes = _signs((len(x), x.shape[1], 1, x.shape[3]), x, generator)
         return (x + self.radius * stripes).clamp_(0, 1)
 
-    def step(self, x: Tensor, best: Tensor, side: int, generator: Generator) -> Tensor:
+    def step(self, x: Tensor, best: Tensor, side: int, generator: Generator) -> tuple[Window, Tensor]:
         """One square, the sign of each channel at random."""
         window = _window(x, side, generator)
         change = 2 * self.radius * _signs((x.shape[1], 1, 1), x, generator)
-        candidates = best.clone()
-        candidates[window] = Linf().into(best[window] + change, x[window], self.radius)
-        return candidates
+        return window, Linf().into(best[window] + change, x[window], self.radius)
 
 
 @dataclass(frozen=True)
@@ -89,22 +88,21 @@ class _Pyramids:
                 change[:, :, top : top + side, left : left + side] = self._tile(side, x, generator) * signs
         return self._spent(x, change)
 
-    def step(self, x: Tensor, best: Tensor, side: int, generator: Generator) -> Tensor:
+    def step(self, x: Tensor, best: Tensor, side: int, generator: Generator) -> tuple[Window, Tensor]:
         """One window grows by a tile of random sign in each channel; another is cleared for it."""
         side = min(max(side, 3) | 1, *x.shape[2:])
-        change, channels = best - x, x.shape[1]
         grows, gives = _window(x, side, generator), _window(x, side, generator)
-        unused = (self.radius**self.power - self._total(change).sum(dim=1, keepdim=True)).clamp_(min=0)
-        own = change[grows]
+        candidates = best.clone()
+        own = best[grows] - x[grows]
+        candidates[grows] = x[grows]
+        given = self._total(candidates[gives] - x[gives])
+        candidates[gives] = x[gives]
+        unused = (_ALMOST * self.radius) ** self.power - self._total(best - x).sum(dim=1, keepdim=True)
+        length = (unused.clamp_(min=0) / x.shape[1] + self._total(own) + given) ** (1 / self.power)
         tile = self._tile(side, x, generator) * _signs((*x.shape[:2], 1, 1), x, generator)
         tile = tile + own / (self._length(own) + _TINY)
-        in_windows = self._total(own)
-        change[grows] = 0
-        in_windows = in_windows + self._total(change[gives])
-        change[gives] = 0
-        length = (unused / channels + in_windows) ** (1 / self.power)
-        change[grows] = tile / (self._length(tile) + _TINY) * length
-        return self._spent(x, change)
+        candidates[grows] = (x[grows] + tile * (length / (self._length(tile) + _TINY))).clamp_(0, 1)
+        return whole(x), candidates
 
     def _spent(self, x: Tensor, change: Tensor) -> Tensor:
         """The change scaled to the radius, up or down, and cut off at the box."""
@@ -120,18 +118,8 @@ class _Pyramids:
 
     def _tile(self, side: int, x: Tensor, generator: Generator) -> Tensor:
         """(side, side) of length 1: a pyramid up beside one down, lying or standing by chance."""
-        tile = torch.cat([self._pyramid(side // 2, side, x), -self._pyramid(side - side // 2, side, x)])
-        tile = tile / self._length(tile[None, None]).view(1, 1)
+        tile = _tile_of(side, self.power, self.falloff).to(x)
         return tile if _coin(x, generator) else tile.T
-
-    def _pyramid(self, height: int, width: int, x: Tensor) -> Tensor:
-        """(height, width) of length 1, highest in the middle (section 3.4, equation 2)."""
-        rows = (torch.arange(height, device=x.device) - height // 2).abs()
-        columns = (torch.arange(width, device=x.device) - width // 2).abs()
-        ring = torch.maximum(rows[:, None], columns[None])
-        terms = torch.arange(1, max(height // 2, width // 2) + 2, device=x.device, dtype=x.dtype) ** -self.falloff
-        heights = terms.flip(0).cumsum(0).flip(0)[ring]
-        return heights / (self._length(heights[None, None]).view(1, 1) + _TINY)
 
 
 _MOVES: Final[dict[NormName, Callable[[float], Moves]]] = {
@@ -141,7 +129,33 @@ _MOVES: Final[dict[NormName, Callable[[float], Moves]]] = {
 }
 
 
-def _window(x: Tensor, side: int, generator: Generator) -> tuple[slice, slice, slice, slice]:
+@cache
+def _tile_of(side: int, power: int, falloff: int) -> Tensor:
+    """(side, side) of length 1: a pyramid up above one down."""
+    upper, lower = side // 2, side - side // 2
+    return _of_length_1(
+        torch.cat([_pyramid(upper, side, power, falloff), -_pyramid(lower, side, power, falloff)]), power
+    )
+
+
+def _pyramid(height: int, width: int, power: int, falloff: int) -> Tensor:
+    """(height, width) of length 1, highest in the middle (section 3.4, equation 2)."""
+    rows = (torch.arange(height) - height // 2).abs()
+    columns = (torch.arange(width) - width // 2).abs()
+    terms = torch.arange(1.0, max(height // 2, width // 2) + 2) ** -falloff
+    return _of_length_1(terms.flip(0).cumsum(0).flip(0)[torch.maximum(rows[:, None], columns[None])], power)
+
+
+def _of_length_1(heights: Tensor, power: int) -> Tensor:
+    return heights / (heights.abs().pow(power).sum() ** (1 / power) + _TINY)
+
+
+def whole(x: Tensor) -> Window:
+    """All of the pictures."""
+    return slice(None), slice(None), slice(0, x.shape[2]), slice(0, x.shape[3])
+
+
+def _window(x: Tensor, side: int, generator: Generator) -> Window:
     """A random square of this side within the pictures, all channels."""
     top, left = (
         int(torch.randint(size - side + 1, (1,), generator=generator, device=x.device)) for size in x.shape[2:]

@@ -2,7 +2,8 @@
 
 `standard` is AutoAttack's `standard` version (Croce & Hein 2020, section 5; github.com/fra31/auto-attack), so that
 figures compare with published ones: APGD on cross entropy, targeted APGD, targeted FAB, Square, in this order, each on
-the pictures that still stand.
+the pictures that still stand. The protocol knows no fewer than ten classes; with fewer, targeted APGD climbs to each
+more than once, each time from another random start, so that it climbs as often.
 """
 
 from __future__ import annotations
@@ -52,14 +53,14 @@ def _standard(threat: PixelChange) -> tuple[Attack, ...]:
 def _fast(threat: PixelChange) -> tuple[Attack, ...]:
     """The same attacks in the same order, cut where the last steps find next to nothing.
 
-    One climb is cheap and keeps its steps. Of many, gradients break most of what they ever break in the first steps, so
-    all targets are kept and the steps are not.
-    Square is what is left against gradients that lie, and finds late: it keeps its queries.
+    Climbs keep their steps. Of other classes the likeliest bring nearly all that is found: FAB finds more towards
+    three in 30 steps than towards nine in 15. Square is what is left against gradients that lie, and finds late: it
+    keeps its queries, and its squares are small by the end of them.
     """
     return (
         Apgd(restarts=_RESTARTS[threat.norm]),
-        ApgdTargeted(targets=_TARGETS[threat.norm], steps=40),
-        FabTargeted(steps=15),
+        ApgdTargeted(targets=5),
+        FabTargeted(targets=3, steps=30),
         Square(schedule=5_000),
     )
 

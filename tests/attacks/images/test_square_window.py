@@ -1,0 +1,177 @@
+"""Answers about one window are those of the whole network, whatever it is made of, or are not given at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.attacks.images.picture_cases import asked, generator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from holdfast.attacks.images.classifier import Classifier, attackable
+from holdfast.attacks.images.square import Square
+from holdfast.attacks.images.square_chain import chain_of
+from holdfast.attacks.images.square_window import Window, Windowed, windowed
+from holdfast.attacks.images.threat import PixelChange
+
+FLOAT32 = 1e-5
+"""Sums of a few hundred numbers near 1, in another order."""
+
+
+class Written(nn.Module):
+    """As people write networks: scaled pixels, functions in place of layers, a view in place of Flatten."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.4, 0.6]).view(1, 2, 1, 1))
+        self.first, self.second = nn.Conv2d(2, 3, (3, 2), padding=(0, 1)), nn.Conv2d(3, 4, 3, stride=2)
+        self.norm, self.pool, self.drop = nn.BatchNorm2d(4), nn.MaxPool2d(2), nn.Dropout()
+        self.hidden, self.last = nn.LazyLinear(8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.relu(self.first((x - self.mean) / 0.25))
+        x = self.drop(self.pool(torch.tanh(self.norm(self.second(x)))))
+        return self.last(functional.relu(self.hidden(x.view(x.size(0), -1))))
+
+
+class Branches(nn.Module):
+    """Two ways from the pictures, of which a window would have to take both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.dense = nn.Conv2d(2, 2, 3, padding=1), nn.LazyLinear(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dense(torch.flatten(torch.relu(self.conv(x)) + x, 1))
+
+
+CHAINS: dict[str, Callable[[], nn.Module]] = {
+    "dense": lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(3)),
+    "pointwise": lambda: nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.LazyLinear(3)),
+    "strides": lambda: nn.Sequential(
+        nn.Conv2d(2, 4, 4, stride=2, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Sequential(nn.Conv2d(4, 4, 4, stride=2, padding=1), nn.ReLU()),
+        nn.Flatten(),
+        nn.LazyLinear(5),
+        nn.ReLU(),
+        nn.Linear(5, 3),
+    ),
+    "gaps": lambda: nn.Sequential(nn.Conv2d(2, 4, 1, stride=3), nn.AvgPool2d(2), nn.Flatten(), nn.LazyLinear(3)),
+    "dilated": lambda: nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=3, dilation=2, groups=2), nn.AvgPool2d(3, 2), nn.Flatten(), nn.LazyLinear(3)
+    ),
+    "written": Written,
+}
+OTHERS: dict[str, Callable[[], nn.Module]] = {
+    "branches": Branches,
+    "averages": lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.LazyLinear(3)),
+    "normal over the picture": lambda: nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.GroupNorm(2, 4), nn.Flatten(), nn.LazyLinear(3)
+    ),
+    "no dense layer": lambda: nn.Sequential(nn.Conv2d(2, 3, (16, 13)), nn.Flatten()),
+}
+
+
+def made(make: Callable[[], nn.Module]) -> nn.Module:
+    torch.manual_seed(0)
+    module = make()
+    with torch.no_grad():
+        module(torch.rand(4, 2, 16, 13))  # sizes of lazy layers, and some statistics of normalisation
+    return module.eval().requires_grad_(requires_grad=False)
+
+
+def pictures(count: int) -> Tensor:
+    return torch.rand((count, 2, 16, 13), generator=generator(count))
+
+
+MADE = {name: made(make) for name, make in CHAINS.items()}
+
+
+def counting(module: nn.Module) -> Classifier:
+    return Classifier(answer=module, classes=3, device=torch.device("cpu"), differentiable=True)
+
+
+@pytest.mark.parametrize("name", CHAINS)
+@settings(max_examples=6, deadline=None)
+@given(spots=st.lists(st.tuples(*[st.floats(0, 1)] * 4), min_size=2, max_size=5), seed=st.integers(0, 99))
+def test_windows_anywhere_one_after_the_other_get_the_answers_of_the_network(
+    name: str, spots: list[tuple[float, ...]], seed: int
+) -> None:
+    module, known, coins = MADE[name], pictures(6), generator(seed)
+    chain = chain_of(module)
+    assert chain is not None
+    counts = counting(module)
+    answers = Windowed(counts, chain, known)
+    for tall, wide, down, across in spots:
+        height, width = 1 + int(tall * 15), 1 + int(wide * 12)
+        top, left = int(down * (16 - height)), int(across * (13 - width))
+        window: Window = (slice(None), slice(None), slice(top, top + height), slice(left, left + width))
+        rows = torch.randperm(len(known), generator=coins)[:3].sort().values
+        candidates = known[rows].clone()
+        candidates[window] = torch.rand(candidates[window].shape, generator=coins)
+        logits = answers.logits(known, window, candidates[window].clone(), rows)
+        torch.testing.assert_close(logits, module(candidates), rtol=FLOAT32, atol=FLOAT32)
+        better = torch.tensor([True, False, True])
+        answers.keep(better)
+        known[rows[better]] = candidates[better]
+        stands = torch.arange(len(known)) != 1
+        if len(known) > 4:
+            answers.stand(stands)
+            known = known[stands]
+    assert counts.forward_rows == 3 * len(spots)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_no_chain_is_asked_as_a_whole(name: str) -> None:
+    module = made(OTHERS[name])
+    assert windowed(counting(module), module, pictures(4), (1, 1)) is None
+
+
+def test_windows_that_reach_most_of_the_picture_are_asked_as_a_whole() -> None:
+    module = MADE["strides"]
+    assert windowed(counting(module), module, pictures(4), (2, 2)) is not None
+    assert windowed(counting(module), module, pictures(4), (14, 12)) is None
+
+
+def test_answers_that_differ_from_the_network_are_not_given() -> None:
+    module = made(CHAINS["strides"])
+    module[1].register_forward_hook(lambda part, given, gave: gave - gave.mean(dim=(2, 3), keepdim=True))  # type: ignore[index]
+    assert chain_of(module) is not None
+    assert windowed(counting(module), module, pictures(4), (2, 2)) is None
+
+
+def exact() -> nn.Module:
+    """A network whose sums of pixels on steps of 1/256 are exact in float32, in any order."""
+    coins = generator(5)
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(4 * 8 * 8, 3),
+    )
+    with torch.no_grad():
+        for values in network.parameters():
+            values.copy_(torch.randint(-1, 2, values.shape, generator=coins) / 4)
+    return network.eval()
+
+
+def test_the_attack_finds_the_same_with_windows_as_without() -> None:
+    network, x = exact(), torch.randint(0, 257, (40, 1, 16, 16), generator=generator(1)) / 256
+    with torch.no_grad():
+        y = network(x).argmax(dim=1)
+    threat, attack = PixelChange(norm="Linf", radius=1 / 32), Square(queries=150, schedule=250)
+    with asked(network, 3) as classifier:
+        found = attack(classifier, x, y, threat=threat, generator=generator(2))
+        assert classifier.forward_rows == int(found.queries.sum())
+    with attackable(lambda pixels: network(torch.as_tensor(pixels)).detach().numpy(), classes=3) as classifier:
+        expected = attack(classifier, x, y, threat=threat, generator=generator(2))
+    assert torch.equal(found.x, expected.x)
+    assert torch.equal(found.queries, expected.queries)
+    assert 0 < int((found.x != x).flatten(1).any(dim=1).sum()) < 40

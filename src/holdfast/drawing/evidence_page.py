@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from holdfast.drawing import evasion_words
 from holdfast.drawing.chart import Axis, Frame, Mark, Plot
 from holdfast.drawing.pages import templates_of
 from holdfast.drawing.words import figure_name, humanise, interval, judged_quantity, number, plain
 from holdfast.evidence import Evidence
 
 _WHETHER: Final = frozenset({"correct", "evaded", "agrees", "fooled"})
+_MARKED: Final = "The marked point, with its interval, is at the budget that the attack was run for."
 MOST_ROWS: Final = 50
 """Records on a page, the first ones; the JSON has all."""
 
@@ -20,22 +23,24 @@ def evidence_page(evidence: Evidence) -> str:
     Raises:
         UsageError: the context of the evidence is not JSON.
     """
+    evasion = evasion_words.is_evasion(evidence)
+    shown = evasion_words.figures_of(evidence) if evasion else evidence.figures
     figures = [
-        (figure_name(name, figure.unit), judged_quantity(figure), interval(figure))
-        for name, figure in evidence.figures.items()
+        (figure_name(name, figure.unit), judged_quantity(figure), interval(figure)) for name, figure in shown.items()
     ]
-    columns = list(evidence.samples)
-    records = zip(*(evidence.samples[name][:MOST_ROWS] for name in columns), strict=True)
+    columns = evasion_words.columns(evidence) if evasion else list(evidence.samples)
     curve = security_curve(evidence)
     return (
         templates_of("holdfast.drawing")
         .get_template("evidence.html.j2")
         .render(
             evidence=evidence,
+            cards=evasion_words.cards(evidence) if evasion else [],
             figures=figures,
             plots=[curve] if curve else [],
             heads=[humanise(name) for name in columns],
-            records=[[_cell(name, value) for name, value in zip(columns, record, strict=True)] for record in records],
+            records=_records(evidence, columns),
+            records_note=evasion_words.distance_note(evidence) if evasion else "",
             records_in_all=len(evidence.samples[columns[0]]) if columns else 0,
             parameters=[(humanise(name), plain(value)) for name, value in evidence.context.items() if name != "curve"],
             digest=evidence.digest,
@@ -43,9 +48,18 @@ def evidence_page(evidence: Evidence) -> str:
     )
 
 
-def _cell(name: str, value: float) -> str:
+def _records(evidence: Evidence, columns: Sequence[str]) -> list[list[str]]:
+    """The first records, cell by cell."""
+    first = {name: values[:MOST_ROWS] for name, values in evidence.samples.items()}
+    rows = [dict(zip(first, values, strict=True)) for values in zip(*first.values(), strict=True)]
+    return [[_cell(evidence, name, row) for name in columns] for row in rows]
+
+
+def _cell(evidence: Evidence, name: str, row: Mapping[str, float]) -> str:
     """A record's value; of columns that say whether, yes or no."""
-    return ("yes" if value else "no") if name in _WHETHER else number(value)
+    if name == "distance" and evasion_words.is_evasion(evidence):
+        return evasion_words.distance_cell(evidence, row)
+    return ("yes" if row[name] else "no") if name in _WHETHER else number(row[name])
 
 
 def security_curve(evidence: Evidence) -> Plot | None:
@@ -62,7 +76,7 @@ def security_curve(evidence: Evidence) -> Plot | None:
     return Plot(
         title="Security curve",
         summary=f"Accuracy falls from {number(points[0][1])} to {number(points[-1][1])}.",
-        caption="The marked point, with its interval, is at the budget that the attack was run for.",
+        caption=_MARKED + (f" {evasion_words.curve_note(evidence)}" if evasion_words.is_evasion(evidence) else ""),
         frame=frame,
         marks=marks,
     )

@@ -50,7 +50,8 @@ def test_worst_case_training_makes_the_tumour_model_surely_more_robust(halves: t
 
 
 def test_retraining_on_what_fooled_it_makes_a_boosted_model_surely_more_robust(halves: tuple[Dataset, Dataset]) -> None:
-    train, test = halves
+    # without relations, which make the exact attack on trees slower
+    train, test = (Dataset(replace(half.schema, relations=()), half.X, half.y) for half in halves)
     seen: list[tuple[int, int]] = []
     result = harden_with_examples(
         boosted(train, seed=0),

@@ -43,7 +43,7 @@ def test_no_place_in_the_box_is_worse_than_the_bound(
 def test_the_bound_of_a_single_tree_is_reached_somewhere(seed: int, radius: float) -> None:
     X, y = two_blobs(30, 3, seed)
     model = RobustBoostingClassifier(radius, n_estimators=1, max_depth=3, max_bins=8).fit(X, y)
-    worst = worst_scores(model.trees_, box_around(X, two_sided(radius, 3)), y == 1, base=model.base_)
+    worst = worst_scores(model.trees_, box_around(X, two_sided(radius, X.shape)), y == 1, base=model.base_)
     for x, label, bound in zip(X[:5], y[:5], worst[:5], strict=True):
         scores = scores_at_all_places(model, x, radius, radius)
         assert bound == (scores.min() if label else scores.max())

@@ -53,7 +53,7 @@ def test_without_a_radius_it_is_as_good_as_ordinary_boosting(halves: Halves) -> 
 def test_each_tree_lowers_the_bound_on_the_loss() -> None:
     X, y = two_blobs(300, 4, 0)
     model = RobustBoostingClassifier(0.3, n_estimators=15, learning_rate=0.3).fit(X, y)
-    box = box_around(X, two_sided(0.3, 4))
+    box = box_around(X, two_sided(0.3, X.shape))
     signs = 2 * y - 1
     losses = [
         np.logaddexp(0, -signs * worst_scores(model.trees_[:count], box, y == 1, base=model.base_)).mean()
@@ -67,7 +67,7 @@ def test_a_split_is_the_best_of_all_judged_by_hand(seed: int) -> None:
     """Every cut and both orders, with each row at its worst point found by asking both sides."""
     X, y = two_blobs(25, 2, seed)
     positive, gradient = y == 1, np.where(y == 1, -1.0, 1.0)
-    box = box_around(X, two_sided(0.4, 2))
+    box = box_around(X, two_sided(0.4, X.shape))
     places = places_of(box, bins=200)
     growth = Growth(depth=1, l2=1.0, min_weight=1.0)
     tree = grow(places, positive, gradient, np.ones(25), growth=growth)
@@ -99,7 +99,7 @@ def _loss_by_hand(
 def test_sums_over_places_are_those_of_the_rows_counted_one_by_one() -> None:
     X, _ = two_blobs(60, 3, 5)
     X[:40, 1] = 0.0
-    places = places_of(box_around(X, two_sided(0.2, 3)), bins=16)
+    places = places_of(box_around(X, two_sided(0.2, X.shape)), bins=16)
     rows, weights = np.arange(0, 60, 2), np.random.default_rng(0).standard_normal((30, 4))
     for ends, values in ((places.low, X - 0.2), (places.high, X + 0.2)):
         sums = ends.sums(rows, weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,10 +11,11 @@ from sklearn.ensemble import GradientBoostingClassifier
 from tests.attacks.attack_cases import loan_schema, numbers_schema
 
 from holdfast.attacks import FeasibleChange, evasion, synthetic_rows
-from holdfast.data import Dataset
+from holdfast.attacks.tables.moves import Moves
+from holdfast.data import Dataset, Feature, Relation, Schema
 from holdfast.errors import DataError, UnsupportedError, UsageError
 from holdfast.hardening import harden
-from holdfast.hardening.trees import RobustBoostingClassifier, RobustForestClassifier, fit_robust_trees, tree_radius
+from holdfast.hardening.trees import RobustBoostingClassifier, RobustForestClassifier, feasible_radius, fit_robust_trees
 from holdfast.models import Encoding, fit_estimator, load_model
 
 THREAT = FeasibleChange(budget=0.05)
@@ -33,7 +35,7 @@ def test_the_model_says_what_the_estimator_says_and_is_loaded_back(
     estimator: RobustBoostingClassifier | RobustForestClassifier, halves: tuple[Dataset, Dataset]
 ) -> None:
     train, test = halves
-    encoding, radius = Encoding(train.schema), tree_radius(THREAT, train.schema)
+    encoding, radius = Encoding(train.schema), feasible_radius(THREAT, train)
     model = fit_robust_trees(estimator, train, evasion_radius=radius, seed=3)
     again = fit_robust_trees(estimator, train, evasion_radius=radius, seed=3)
     options = {"radius": radius} | ({"random_state": 3} if isinstance(estimator, RobustForestClassifier) else {})
@@ -48,11 +50,11 @@ def test_the_model_says_what_the_estimator_says_and_is_loaded_back(
 def test_no_attack_flips_a_certified_row(
     estimator: RobustBoostingClassifier | RobustForestClassifier, halves: tuple[Dataset, Dataset]
 ) -> None:
-    train, test = halves
-    encoding, radius = Encoding(train.schema), tree_radius(THREAT, train.schema)
+    train, test = halves[0], halves[1].take(np.arange(50))
+    encoding, radius = Encoding(train.schema), feasible_radius(THREAT, train)
     fitted = type(estimator)(**estimator.get_params() | {"radius": radius}).fit(encoding.encode(train.X), train.y)
     found = evasion(fitted.as_model(train.schema), test, threat=THREAT, rng=np.random.default_rng(0), max_queries=150)
-    certified = fitted.certified(encoding.encode(test.X), test.y)
+    certified = fitted.certified(encoding.encode(test.X), test.y, radius=feasible_radius(THREAT, test))
     assert not (certified & ~found.robust).any()
     assert 0.5 < certified.mean() <= found.robust.mean()
 
@@ -68,33 +70,54 @@ def test_harden_takes_robust_trees_and_reports_a_sure_gain(halves: tuple[Dataset
 
 
 def test_the_radius_is_one_sided_where_the_feature_is_and_whole_for_a_category() -> None:
-    schema = loan_schema()
-    columns = Encoding(schema).columns
-    radius = tree_radius(FeasibleChange(budget=0.1, max_category_changes=1), schema)
-    for column, (down, up) in zip(columns, radius, strict=True):
+    schema = replace(loan_schema(), relations=())
+    columns, data = Encoding(schema).columns, some_rows(schema)
+    radius = feasible_radius(FeasibleChange(budget=0.1, max_category_changes=1), data)
+    for column, down, up in zip(columns, radius[..., 0].max(axis=0), radius[..., 1].max(axis=0), strict=True):
         feature = schema.features[column.source]
         if feature.mutability == "fixed" or column.kind == "missing":
             assert (down, up) == (0, 0)
         elif column.kind == "equals":
-            assert (down, up) == (1, 1)
-        else:
+            assert (down, up) == pytest.approx((1, 1))
+        elif feature.kind == "real":
             assert down == pytest.approx(0.0 if feature.mutability == "increase" else 0.2)
             assert up == pytest.approx(0.0 if feature.mutability == "decrease" else 0.2)
     assert {feature.mutability for feature in schema.features} >= {"free", "fixed"}
 
 
-def test_every_feasible_row_lies_in_the_box() -> None:
-    schema = loan_schema()
-    threat = FeasibleChange(budget=0.1, max_category_changes=1)
+def some_rows(schema: Schema) -> Dataset:
     rows = synthetic_rows(schema, 200, np.random.default_rng(0))
-    box = threat.box(rows, schema)
-    encoding, radius = Encoding(schema), tree_radius(threat, schema)
-    before = encoding.encode(rows)
-    numeric = np.array([column.kind == "scaled" for column in encoding.columns])
-    for end in (box.low, box.high):
-        moved = (encoding.encode(end) - before)[:, numeric]
-        assert (moved >= -radius[numeric, 0] - 1e-9).all()
-        assert (moved <= radius[numeric, 1] + 1e-9).all()
+    return Dataset(schema, rows, np.arange(200) % len(schema.classes))
+
+
+def test_every_feasible_row_lies_in_the_box() -> None:
+    data = some_rows(loan_schema())
+    threat = FeasibleChange(budget=0.1, max_category_changes=1)
+    found = Moves(data.X, threat, data.schema)
+    rng, encoding = np.random.default_rng(1), Encoding(data.schema)
+    low, high = (
+        encoding.encode(data.X) + sign * feasible_radius(threat, data)[..., at] for sign, at in ((-1, 0), (1, 1))
+    )
+    for _ in range(10):
+        wild = found.box.low + rng.random(data.X.shape) * (found.box.high - found.box.low)
+        changed = encoding.encode(found.settle(wild, data.X, np.arange(len(data)), rng))
+        assert (low <= changed).all()
+        assert (changed <= high).all()
+
+
+def test_a_quotient_moves_no_further_than_what_it_is_a_quotient_of() -> None:
+    money = [Feature(name=name, kind="real", low=1, high=100) for name in ("loan", "income")]
+    schema = Schema(
+        features=(*money, Feature(name="share", kind="real", low=0, high=100)),
+        target="y",
+        classes=("no", "yes"),
+        relations=(Relation.parse("share == loan / income"),),
+    )
+    rows = np.array([[50.0, 80.0, 0.625], [50.0, 20.0, 2.5]])
+    radius = feasible_radius(FeasibleChange(budget=0.1), Dataset(schema, rows, np.array([0, 1])))
+    # a loan of 59.9 of an income of 70.1, in encoded units of 50: of 10.1 in the second row
+    assert radius[:, 2, 1] == pytest.approx([(59.9 / 70.1 - 0.625) / 50, (59.9 / 10.1 - 2.5) / 50])
+    assert radius[:, 0] == pytest.approx(0.2, abs=1e-9)
 
 
 def test_what_robust_trees_cannot_take_is_said(halves: tuple[Dataset, Dataset]) -> None:
@@ -103,6 +126,8 @@ def test_what_robust_trees_cannot_take_is_said(halves: tuple[Dataset, Dataset]) 
         fit_robust_trees(RobustBoostingClassifier(attacked_class="fraud"), train, evasion_radius=np.zeros(30))
     with pytest.raises(UsageError, match="30 columns"):
         fit_robust_trees(estimator, train, evasion_radius=np.zeros(4))
+    with pytest.raises(UsageError, match=f"each of {len(train)} rows"):
+        fit_robust_trees(estimator, train, evasion_radius=np.zeros((3, 30, 2)))
     one_class = train.take(train.y == 0)
     with pytest.raises(DataError, match="two classes"):
         fit_robust_trees(estimator, one_class, evasion_radius=np.zeros(30))

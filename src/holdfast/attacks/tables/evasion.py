@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,18 +11,14 @@ import numpy as np
 from holdfast.arguments import check_kind
 from holdfast.attacks.evasion_result import EvasionResult, evasion_result
 from holdfast.attacks.oracle import Oracle, check_subject
-from holdfast.attacks.security_curve import CURVE_REACH, TOLERANCE
-from holdfast.attacks.tables.differentiable import Differentiable, differentiable
-from holdfast.attacks.tables.feasible import repair
-from holdfast.attacks.tables.gradient import climb
-from holdfast.attacks.tables.linear import smallest_flips
-from holdfast.attacks.tables.search import Found, search
-from holdfast.attacks.tables.standing import EXACT, GRADIENT, SEARCH, Standing, subject_of
+from holdfast.attacks.tables.attack import TableAttack
+from holdfast.attacks.tables.differentiable import differentiable
+from holdfast.attacks.tables.standing import GRADIENT, SEARCH, Standing, subject_of
 from holdfast.attacks.tables.threat import FeasibleChange
-from holdfast.attacks.trees import attackable, feasible_flips
+from holdfast.attacks.trees import attackable
 from holdfast.data import Dataset, Labels, Matrix, check_features
-from holdfast.errors import DataError, UnsupportedError, UsageError
-from holdfast.models import LinearModel, Model, OnnxModel, predict
+from holdfast.errors import DataError, UsageError
+from holdfast.models import LinearModel, Model
 
 _CHUNK_ROWS: Final = 500
 """Rows attacked together, which bounds memory, paces the progress, and is what an interruption can cost."""
@@ -84,13 +79,13 @@ def evasion(
     standing = Standing.begin(data, correct, subject=subject, seed=seed)
     if resume is not None and resume.exists():
         standing = Standing.read(resume, standing)
-    attack = _Attack(oracle, differentiable(model, data.X[:_PROBE_ROWS]), data, threat, max_queries)
+    attack = TableAttack(oracle, differentiable(model, data.X[:_PROBE_ROWS]), data, threat, max_queries)
     _attack_all(attack, standing, np.flatnonzero(correct), resume=resume, progress=progress)
     return _result(attack, rows, before, standing, from_class=from_class)
 
 
 def _attack_all(
-    attack: _Attack,
+    attack: TableAttack,
     standing: Standing,
     right: Labels,
     *,
@@ -108,83 +103,6 @@ def _attack_all(
             progress(start + len(chunk), len(right))
 
 
-@dataclass(frozen=True, eq=False)
-class _Attack:
-    """How rows are attacked: by the weights where there are any, along gradients, and by search what still stands."""
-
-    oracle: Oracle
-    gradients: Differentiable | None
-    data: Dataset
-    threat: FeasibleChange
-    max_queries: int
-
-    def run(self, rows: Labels, standing: Standing, rng: np.random.Generator) -> None:
-        """Attack some rows and note what was found."""
-        try:
-            left = self._by_weights(rows, standing)
-            left = self._by_trees(left, standing)
-            left = self._by_gradients(left, standing, rng)
-            self._by_search(left, standing, rng)
-        except UnsupportedError as error:
-            done = f"{int(standing.done.sum())} of {len(standing.done)} rows are done"
-            where = f"while rows {rows[0]} to {rows[-1]} of those attacked were changed; {done}"
-            raise UnsupportedError(f"{error}, {where}", hint=error.hint) from error
-        standing.done[rows] = True
-
-    def _by_weights(self, rows: Labels, standing: Standing) -> Labels:
-        """Exactly, if the model is linear; what it leaves undecided comes back."""
-        if not isinstance(self.oracle.model, LinearModel):
-            return rows
-        flips = smallest_flips(self.oracle.model, self.data.X[rows], self.data.y[rows], self.threat)
-        flipped = predict(self.oracle.model, flips.X) != self.data.y[rows]
-        standing.distance[rows] = np.where(flips.undecided & ~flipped, np.inf, flips.distance)
-        inside = flipped & (flips.distance <= self.threat.budget + TOLERANCE)
-        standing.searched[rows] = flips.undecided  # of several wrong classes one may be nearer
-        box = self.threat.box(self.data.X[rows[inside]], self.data.schema)
-        standing.X[rows[inside]] = repair(flips.X[inside], box, self.data.schema)
-        standing.finder[rows[inside]] = EXACT
-        left: Labels = rows[flips.undecided & ~inside]
-        return left
-
-    def _by_trees(self, rows: Labels, standing: Standing) -> Labels:
-        """Exactly, if the model is made of trees; rows of which a flip within the budget is in doubt come back."""
-        model, threat = self.oracle.model, self.threat
-        if not isinstance(model, OnnxModel) or not attackable(model):
-            return rows
-        within = min(1.0, CURVE_REACH * threat.budget)
-        flips = feasible_flips(model, self.data.X[rows], self.data.y[rows], threat, within=within)
-        inside = flips.distance <= threat.budget + TOLERANCE
-        standing.distance[rows] = np.where(flips.undecided & ~inside, flips.at_least, flips.distance)
-        standing.X[rows[inside]], standing.finder[rows[inside]] = flips.X[inside], EXACT
-        in_doubt = ~inside & (flips.at_least <= threat.budget + TOLERANCE)
-        return rows[in_doubt]
-
-    def _by_gradients(self, rows: Labels, standing: Standing, rng: np.random.Generator) -> Labels:
-        """Along the gradients, if there are any; what still stands comes back."""
-        if self.gradients is None or len(rows) == 0:
-            return rows
-        X, y = self.data.X[rows], self.data.y[rows]
-        found = climb(self.oracle, self.gradients, X, y, threat=self.threat, rng=rng)
-        self._enter(rows, found, standing, GRADIENT)
-        return rows[~found.flipped]
-
-    def _by_search(self, rows: Labels, standing: Standing, rng: np.random.Generator) -> None:
-        """By asking for probabilities."""
-        if len(rows) == 0:
-            return
-        X, y = self.data.X[rows], self.data.y[rows]
-        found = search(self.oracle, X, y, threat=self.threat, max_queries=self.max_queries, rng=rng)
-        self._enter(rows, found, standing, SEARCH)
-
-    def _enter(self, rows: Labels, found: Found, standing: Standing, finder: int) -> None:
-        standing.queries[rows] += found.queries
-        standing.searched[rows] = True
-        moved = self.threat.distance(self.data.X[rows], found.X, self.data.schema)
-        standing.distance[rows] = np.where(found.flipped, moved, np.inf)
-        flipped = rows[found.flipped]
-        standing.X[flipped], standing.finder[flipped] = found.X[found.flipped], finder
-
-
 def _rows_of(data: Dataset, from_class: str | None) -> Labels:
     if from_class is None:
         return np.arange(len(data), dtype=np.int64)
@@ -197,7 +115,7 @@ def _rows_of(data: Dataset, from_class: str | None) -> Labels:
 
 
 def _result(
-    attack: _Attack, rows: Labels, before: Matrix, standing: Standing, *, from_class: str | None
+    attack: TableAttack, rows: Labels, before: Matrix, standing: Standing, *, from_class: str | None
 ) -> EvasionResult:
     """Check every changed row, ask the model again, and count only what it then says."""
     data, threat = attack.data, attack.threat
@@ -231,7 +149,7 @@ def _method(*, exact: bool, trees: bool, gradients: bool) -> str:
     return "gradients, then black-box search" if gradients else "black-box search"
 
 
-def _doubts(attack: _Attack, before: Matrix, standing: Standing) -> Iterator[str]:
+def _doubts(attack: TableAttack, before: Matrix, standing: Standing) -> Iterator[str]:
     """Why the figures may say too much for the model."""
     if len(before) > 1 and not np.ptp(before, axis=0).any():
         yield "the model gives every row the same answer"

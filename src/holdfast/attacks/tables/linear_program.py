@@ -141,7 +141,7 @@ class Problem:
         at = {int(column): position for position, column in enumerate(self.columns)}
         rows, limits = [], []
         for link in network(self.schema).links:
-            for columns, weights, bound in _as_sums(link, self.x, set(at)):
+            for columns, weights, bound in as_sums(link, self.x, set(at)):
                 slack = bound - float(weights @ self.x[columns])
                 if np.isnan(slack) or not at.keys() & set(columns.tolist()):
                     continue
@@ -170,7 +170,7 @@ class Problem:
         return A, np.append(np.zeros(2 * len(priced)), 1.0 - _SOLVED_MARGIN)
 
 
-def _as_sums(link: Link, x: Matrix, free: set[int]) -> list[tuple[Labels, Matrix, float]]:
+def as_sums(link: Link, x: Matrix, free: set[int]) -> list[tuple[Labels, Matrix, float]]:
     """A link as w · x[columns] <= bound, given that of a quotient and its denominator one is not free."""
     if isinstance(link, SumLink):
         return [(link.columns, link.weights, link.bound)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -67,8 +68,14 @@ class TreeAttack:
         if not time_limit_s >= 0:
             raise UsageError(f"expected a time limit of 0 seconds or more, got {time_limit_s!r}")
         self.ensemble, self.reach, self.time_limit_s = ensemble, reach, time_limit_s
-        self._regions: Regions = regions(ensemble, reach)
-        self._values, self._base = _class_scores(ensemble, self._regions)
+        self.regions: Regions = regions(ensemble, reach)
+        self._values, self._base = _class_scores(ensemble, self.regions)
+
+    def narrowed(self, low: Matrix, high: Matrix) -> TreeAttack:
+        """The same attack where changes stay within closer ends, (features,) each."""
+        narrow = copy(self)
+        narrow.reach = replace(self.reach, low=low, high=high)
+        return narrow
 
     def labels(self, X: Matrix) -> Labels:
         """(rows,) the class that the ensemble gives to each row."""
@@ -119,17 +126,17 @@ class TreeAttack:
 
     def margins(self, x: Matrix, own: int) -> list[Margin]:
         """That of the class `own` of `x` (features,) over each other one; none where there is no tree to change it."""
-        place = origin(self._regions, self.reach, x)
+        place = origin(self.regions, self.reach, x)
         others = [other for other in range(len(self._base)) if other != own]
         return [self._margin(place, own, other) for other in others] if self.ensemble.trees else []
 
     def _margin(self, place: Origin, own: int, other: int) -> Margin:
         value = self._values[:, own] - self._values[:, other]
         base = float(self._base[own] - self._base[other])
-        scale = abs(base) + float(np.maximum.reduceat(np.abs(value), self._regions.starts).sum())
+        scale = abs(base) + float(np.maximum.reduceat(np.abs(value), self.regions.starts).sum())
         # of classes with equal scores the first is said
         need = _TIE * scale if other < own else -_ROUNDING * scale
-        return Margin(self._regions, self.reach, place, base, value, need)
+        return Margin(self.regions, self.reach, place, base, value, need)
 
 
 def _class_scores(ensemble: Ensemble, found: Regions) -> tuple[Matrix, Matrix]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from holdfast.attacks.tables.feasible import keeps
 from holdfast.attacks.tables.threat import FeasibleChange
-from holdfast.attacks.trees.attack import TIME_LIMIT_S
-from holdfast.attacks.trees.flips import Flips, smallest_flips
+from holdfast.attacks.trees.attack import TIME_LIMIT_S, TreeAttack
+from holdfast.attacks.trees.flips import Flips, flips_by
 from holdfast.attacks.trees.reach import Reach
+from holdfast.attacks.trees.tied import TiedAttack
 from holdfast.data import Labels, Matrix
 from holdfast.errors import UnsupportedError, WireError
 from holdfast.models import Model, OnnxModel, predict
 from holdfast.models.trees import is_trees, read_trees
+
+_read = lru_cache(maxsize=2)(read_trees)
+"""The trees of the models attacked last: reading a hundred takes seconds, and an evasion asks for them by the chunk."""
 
 
 def attackable(model: Model) -> bool:
@@ -20,7 +26,7 @@ def attackable(model: Model) -> bool:
     if not isinstance(model, OnnxModel) or not is_trees(model):
         return False
     try:
-        read_trees(model)
+        _read(model)
     except (UnsupportedError, WireError):
         return False
     return True
@@ -37,9 +43,10 @@ def feasible_flips(
 ) -> Flips:
     """Find the smallest feasible change of each row after which a model of trees no longer says `y`.
 
-    Ranges, whole numbers, mutability and categories are kept by the search. Relations between features and costs are
-    checked afterwards: a row that breaks them is not returned, and its distance is infinite, while `at_least` still
-    bounds what there may be. The same holds for a row that the model, asked again, gives to `y`.
+    Ranges, whole numbers, mutability, categories, relations between features and costs are all kept by the search.
+    Relations and costs up to a millionth: of the range that a relation spans, and of what may be spent. A row that no
+    longer flips when it is moved exactly onto the relations is not returned, and its distance is infinite, while
+    `at_least` still bounds what there may be. The same holds for a row that the model, asked again, gives to `y`.
 
     Args:
         model: one that is `attackable`.
@@ -53,8 +60,10 @@ def feasible_flips(
         UnsupportedError: the trees cannot be read, or have too many leaves.
         DataError: the rows do not fit the model.
     """
-    reach = Reach.within(threat, model.schema)
-    flips = smallest_flips(read_trees(model), X, y, reach=reach, within=within, time_limit_s=time_limit_s)
+    attack = TreeAttack(_read(model), Reach.within(threat, model.schema), time_limit_s=time_limit_s)
+    tied = bool(model.schema.relations) or threat.max_cost is not None
+    nearest = TiedAttack(attack, model.schema, threat).nearest if tied else attack.nearest
+    flips = flips_by(nearest, attack, X, y, within=within)
     stands = keeps(flips.X, model.schema) & threat.affordable(X, flips.X, model.schema) & (predict(model, flips.X) != y)
     return Flips(
         np.where(stands[:, None], flips.X, X),

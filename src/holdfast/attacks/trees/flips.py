@@ -95,8 +95,21 @@ def smallest_flips(
         UnsupportedError: see `TreeAttack`.
     """
     attack = TreeAttack(ensemble, reach, time_limit_s=time_limit_s)
+    return flips_by(attack.nearest, attack, X, y, within=within, progress=progress)
+
+
+def flips_by(
+    nearest: Callable[..., Flip],
+    attack: TreeAttack,
+    X: Matrix,
+    y: Labels,
+    *,
+    within: float,
+    progress: Progress | None = None,
+) -> Flips:
+    """As `smallest_flips`, by any search for the nearest flip of one row that is called as `attack.nearest` is."""
     wrong = _wrong(attack, X, y, radius=within)
-    found = _each(attack.nearest, X, y, ~wrong, within=within, progress=progress)
+    found = _each(nearest, X, y, ~wrong, within=within, progress=progress)
     flips = Flips(
         np.array([row if flip.x is None else flip.x for row, flip in zip(X, found, strict=True)]).reshape(X.shape),
         np.array([flip.distance for flip in found]),

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array, vstack
+from scipy.optimize import Bounds, milp
 
 from holdfast.attacks.quiet import quiet
 from holdfast.attacks.trees.ball import Ball
-from holdfast.attacks.trees.reach import Flags
+from holdfast.attacks.trees.joining import join
+from holdfast.attacks.trees.system import System
+from holdfast.attacks.trees.thresholds import Thresholds, decoded, nearest_of, neighbours, thresholds_of
+from holdfast.attacks.trees.ties import Phantom, Ties
 from holdfast.data import Labels, Matrix
 
 _SCORE_UNIT: Final = 1e3
@@ -33,13 +35,17 @@ class Answer:
     Args:
         cells: (features + 1,) that flip the row, the nearest where those were asked for; None where it found none.
         at_least: no flip is nearer than this; infinite where the ball has none.
+        row: (features,) in these cells that keeps the ties; None where there are none, or rounding broke them.
+        phantom: of ties, where the answer was none.
     """
 
     cells: Labels | None
     at_least: float
+    row: Matrix | None = None
+    phantom: Phantom | None = None
 
 
-def solve(ball: Ball, *, nearest: bool, at_least: float, time_limit_s: float) -> Answer:
+def solve(ball: Ball, *, nearest: bool, at_least: float, time_limit_s: float, ties: Ties | None = None) -> Answer:
     """Find cells in the ball that flip the row.
 
     Args:
@@ -47,59 +53,53 @@ def solve(ball: Ball, *, nearest: bool, at_least: float, time_limit_s: float) ->
         nearest: whether to find the nearest, or any.
         at_least: a distance below which there is known to be none.
         time_limit_s: after which the solver gives up, with what it knows.
+        ties: what joins the features beside the trees.
     """
-    thresholds = _thresholds(ball)
-    answer = _minimised(ball, thresholds, nearest=nearest, at_least=at_least, time_limit_s=time_limit_s)
+    thresholds = thresholds_of(ball)
+    answer = _minimised(ball, thresholds, ties, nearest=nearest, at_least=at_least, time_limit_s=time_limit_s)
     if answer.status == _INFEASIBLE:
         return Answer(None, np.inf)
-    cells = None if answer.x is None else _decoded(ball, thresholds, answer.x[: len(thresholds.cell)])
+    cells = None if answer.x is None else decoded(ball, thresholds, answer.x[: len(thresholds.cell)])
+    if ties is not None and cells is not None:
+        cells, row, phantom = _tied(ball, thresholds, ties, cells, answer.x)
+        return Answer(cells, _bound(answer, at_least), row, phantom)
     if cells is not None and float(ball.margins(cells)) > ball.need:
         cells = None  # the solver's whole numbers are whole up to 1e-6 only, and that was not enough
     if not nearest:
         return Answer(cells, at_least)
     if cells is not None and answer.status == _SOLVED:
         return Answer(cells, ball.origin.distance(cells))
+    return Answer(cells, _bound(answer, at_least))
+
+
+def _bound(answer: Any, at_least: float) -> float:
+    """What the solver knows of the distance, whether it came to an end or not."""
     bound = answer.mip_dual_bound
-    return Answer(cells, at_least if bound is None or not np.isfinite(bound) else max(at_least, float(bound)))
+    return at_least if bound is None or not np.isfinite(bound) else max(at_least, float(bound))
 
 
-@dataclass(frozen=True, eq=False)
-class _Thresholds:
-    """The thresholds that boxes know; passing one means to be in its cell or further from the row's own.
-
-    Args:
-        cell: (thresholds,) ascending.
-        feature: (thresholds,) whose it is.
-        up: (thresholds,) whether the cell lies above the row's own.
-        known: tree * thresholds + threshold, for each threshold that a box of that tree begins or ends with.
-    """
-
-    cell: Labels
-    feature: Labels
-    up: Flags
-    known: Labels
-
-
-def _thresholds(ball: Ball) -> _Thresholds:
-    """Those at which boxes begin and end, if they may be passed."""
-    own, feature = ball.origin.own[ball.feature], ball.feature
-    tree = np.broadcast_to(ball.tree[:, None], feature.shape)
-    above, to_above = ball.first > own, ball.end > own
-    below, from_below = ball.end <= own, ball.first <= own
-    cell = np.concatenate([ball.first[above], ball.end[to_above], ball.end[below] - 1, ball.first[from_below] - 1])
-    owner = np.concatenate([feature[above], feature[to_above], feature[below], feature[from_below]])
-    known_by = np.concatenate([tree[above], tree[to_above], tree[below], tree[from_below]])
-    kept = np.append(ball.cell_feature, -1)[cell] == owner  # beside the cells of a feature lie those of others
-    kept &= np.append(ball.allowed, False)[cell] & (owner < len(ball.origin.x))
-    cell, place = np.unique(cell[kept], return_inverse=True)
-    feature = ball.cell_feature[cell]
-    return _Thresholds(cell, feature, cell > ball.origin.own[feature], np.unique(known_by[kept] * len(cell) + place))
+def _tied(
+    ball: Ball, thresholds: Thresholds, ties: Ties, cells: Labels, found: Matrix
+) -> tuple[Labels | None, Matrix | None, Phantom | None]:
+    """The cells and the row of an answer, or what it was instead: its rows are kept up to 1e-6 only."""
+    n, passed = len(thresholds.cell), found[: len(thresholds.cell)] > 0.5
+    if float(ball.margins(cells)) > ball.need:
+        return None, None, Phantom(np.arange(n), passed)
+    near = ball.origin.moved(cells)
+    room = ties.room(thresholds, passed, near)
+    if room is None:
+        which = np.flatnonzero(np.isin(thresholds.feature, ties.columns))
+        return None, None, Phantom(which, passed[which])
+    first = n + len(ball.value) + 1
+    return cells, ties.settled(room, near, found[first : first + len(ties.columns)]), None
 
 
-def _minimised(ball: Ball, thresholds: _Thresholds, *, nearest: bool, at_least: float, time_limit_s: float) -> Any:
-    """HiGHS's answer. Variables: thresholds passed (0 or 1), boxes (shares), the distance."""
-    n, boxes = len(thresholds.cell), len(ball.value)
-    system = _System(n + boxes + 1)
+def _minimised(
+    ball: Ball, thresholds: Thresholds, ties: Ties | None, *, nearest: bool, at_least: float, time_limit_s: float
+) -> Any:
+    """HiGHS's answer. Variables: thresholds passed (0 or 1), boxes (shares), the distance, and those of the ties."""
+    n, boxes, joined = len(thresholds.cell), len(ball.value), 0 if ties is None else len(ties.columns)
+    system = System(n + boxes + 1 + 2 * joined)
     _boxes_of_trees(system, ball, n)
     _boxes_and_thresholds(system, ball, thresholds)
     _order_of_thresholds(system, ball, thresholds)
@@ -112,38 +112,29 @@ def _minimised(ball: Ball, thresholds: _Thresholds, *, nearest: bool, at_least: 
         rows=1,
     )
     if nearest:
-        _steps_of_distance(system, ball, thresholds)
+        _steps_of_distance(system, ball, thresholds, distance=n + boxes)
+    low, high = np.append(np.zeros(n + boxes), at_least), np.append(np.ones(n + boxes), max(ball.radius, at_least))
+    whole = np.append(np.ones(n), np.zeros(boxes + 1))
+    if ties is not None:
+        join(system, ties, ball, thresholds, distance=n + boxes)
+        variables = ties.variables
+        low, high = np.append(low, variables.low[0]), np.append(high, variables.high[0])
+        whole = np.concatenate([whole, ties.whole, np.zeros(joined)])
+    # HiGHS 1.12 presolved one in eight hundred tied programs to an answer that was not the best one
+    presolve = ties is None
+    cost = np.zeros(system.width)
+    cost[n + boxes] = 1.0 if nearest else 0.0
     with quiet():
         return milp(
-            np.append(np.zeros(n + boxes), 1.0 if nearest else 0.0),
+            cost,
             constraints=system.constraints(),
-            bounds=Bounds(
-                np.append(np.zeros(n + boxes), at_least), np.append(np.ones(n + boxes), max(ball.radius, at_least))
-            ),
-            integrality=np.append(np.ones(n), np.zeros(boxes + 1)),
-            options={"time_limit": time_limit_s, "mip_rel_gap": 0.0},
+            bounds=Bounds(low, high),
+            integrality=whole.astype(np.int64),
+            options={"time_limit": time_limit_s, "mip_rel_gap": 0.0, "presolve": presolve},
         )
 
 
-class _System:
-    """Rows `A v <= b`, collected block by block."""
-
-    def __init__(self, width: int) -> None:
-        self.width = width
-        self.blocks: list[Any] = []
-        self.limits: list[Matrix] = []
-
-    def add(self, row: Any, column: Any, value: Any, limit: Any, *, rows: int) -> None:
-        """A block of so many rows from its entries."""
-        self.blocks.append(coo_array((value, (row, column)), shape=(rows, self.width)))
-        self.limits.append(np.broadcast_to(np.asarray(limit, dtype=np.float64), (rows,)))
-
-    def constraints(self) -> LinearConstraint:
-        """All rows."""
-        return LinearConstraint(vstack(self.blocks, format="csr"), -np.inf, np.concatenate(self.limits))
-
-
-def _boxes_of_trees(system: _System, ball: Ball, n: int) -> None:
+def _boxes_of_trees(system: System, ball: Ball, n: int) -> None:
     """A row is in one box of each tree: at most and at least."""
     trees, tree = np.unique(ball.tree, return_inverse=True)
     column = n + np.arange(len(tree))
@@ -151,7 +142,7 @@ def _boxes_of_trees(system: _System, ball: Ball, n: int) -> None:
         system.add(tree, column, np.full(len(tree), sign), sign, rows=len(trees))
 
 
-def _boxes_and_thresholds(system: _System, ball: Ball, thresholds: _Thresholds) -> None:
+def _boxes_and_thresholds(system: System, ball: Ball, thresholds: Thresholds) -> None:
     """The boxes of a tree beyond a threshold need it passed, those short of it need it not passed."""
     n, width = len(thresholds.cell), ball.feature.shape[1]
     which, demand = _beside(thresholds.feature, ball.feature.ravel())
@@ -180,12 +171,12 @@ def _beside(some: Labels, others: Labels) -> tuple[Labels, Labels]:
     return which, order[np.arange(len(which)) + np.repeat(start - np.cumsum(count) + count, count)]
 
 
-def _order_of_thresholds(system: _System, ball: Ball, thresholds: _Thresholds) -> None:
+def _order_of_thresholds(system: System, ball: Ball, thresholds: Thresholds) -> None:
     """Who passes a threshold has passed the nearer ones, and none on the other side; and few categories switch."""
-    nearer, further = _neighbours(thresholds)
+    nearer, further = neighbours(thresholds)
     n = len(nearer)
     system.add(np.tile(np.arange(n), 2), np.append(further, nearer), np.repeat([1.0, -1.0], n), 0.0, rows=n)
-    nearest = _nearest(thresholds)
+    nearest = nearest_of(thresholds)
     features, row = np.unique(thresholds.feature[nearest], return_inverse=True)
     system.add(row, nearest, np.ones(len(nearest)), 1.0, rows=len(features))
     if ball.max_switches:
@@ -195,38 +186,13 @@ def _order_of_thresholds(system: _System, ball: Ball, thresholds: _Thresholds) -
         )
 
 
-def _steps_of_distance(system: _System, ball: Ball, thresholds: _Thresholds) -> None:
+def _steps_of_distance(system: System, ball: Ball, thresholds: Thresholds, *, distance: int) -> None:
     """The distance is at least that of the furthest threshold passed, feature by feature and side by side."""
     cost = ball.origin.cost[thresholds.cell]
     step = cost.copy()
-    nearer, further = _neighbours(thresholds)
+    nearer, further = neighbours(thresholds)
     step[further] -= cost[nearer]
     sides, row = np.unique(2 * thresholds.feature + thresholds.up, return_inverse=True)
     rows = np.append(row, np.arange(len(sides)))
-    columns = np.append(np.arange(len(cost)), np.full(len(sides), system.width - 1))
+    columns = np.append(np.arange(len(cost)), np.full(len(sides), distance))
     system.add(rows, columns, np.append(step, np.full(len(sides), -1.0)), 0.0, rows=len(sides))
-
-
-def _neighbours(thresholds: _Thresholds) -> tuple[Labels, Labels]:
-    """Pairs of thresholds next to each other on one side of a feature: the nearer to the row, and the further."""
-    side = 2 * thresholds.feature + thresholds.up
-    low = np.flatnonzero(side[:-1] == side[1:])
-    up = thresholds.up[low]
-    return np.where(up, low, low + 1), np.where(up, low + 1, low)
-
-
-def _nearest(thresholds: _Thresholds) -> Labels:
-    """The nearest threshold of each side of each feature."""
-    further = np.zeros(len(thresholds.cell), dtype=bool)
-    further[_neighbours(thresholds)[1]] = True
-    return np.flatnonzero(~further)
-
-
-def _decoded(ball: Ball, thresholds: _Thresholds, passed: Matrix) -> Labels:
-    """The cells of the furthest thresholds passed."""
-    cells = ball.origin.own.copy()
-    beyond = passed > 0.5
-    up, down = beyond & thresholds.up, beyond & ~thresholds.up
-    np.maximum.at(cells, thresholds.feature[up], thresholds.cell[up])
-    np.minimum.at(cells, thresholds.feature[down], thresholds.cell[down])
-    return cells

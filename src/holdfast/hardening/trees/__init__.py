@@ -2,6 +2,6 @@
 
 from holdfast.hardening.trees.boosting import RobustBoostingClassifier
 from holdfast.hardening.trees.forest import RobustForestClassifier
-from holdfast.hardening.trees.trainers import fit_robust_trees, tree_radius
+from holdfast.hardening.trees.trainers import feasible_radius, fit_robust_trees
 
-__all__ = ["RobustBoostingClassifier", "RobustForestClassifier", "fit_robust_trees", "tree_radius"]
+__all__ = ["RobustBoostingClassifier", "RobustForestClassifier", "feasible_radius", "fit_robust_trees"]

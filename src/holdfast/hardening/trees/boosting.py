@@ -28,7 +28,8 @@ class RobustBoostingClassifier(RobustTreeClassifier):
     Deterministic. With a radius of 0 it is ordinary boosting on binned columns.
 
     Args:
-        radius: how far an attacker moves a column: one number, one for each column, or (columns, 2) down and up.
+        radius: how far an attacker moves a column: one number, one for each column, (columns, 2) down and up, or
+            (rows, columns, 2) for each row of its own.
         attacked_class: the label whose rows an attacker changes (fraud that wants to pass); None for both.
         n_estimators: trees at most; fewer where no split helps any more.
         max_depth: splits on a path.

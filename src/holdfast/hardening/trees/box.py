@@ -27,12 +27,13 @@ class Box:
     high: Single
 
 
-def two_sided(radius: Any, columns: int) -> Matrix:
-    """(columns, 2) how far each column may move down and up.
+def two_sided(radius: Any, shape: tuple[int, int]) -> Matrix:
+    """(columns, 2) how far each column may move down and up; (rows, columns, 2) where that differs from row to row.
 
     Args:
-        radius: one number for all columns; (columns,) numbers; or (columns, 2), down and up. 0 where nothing moves.
-        columns: of the rows.
+        radius: one number for all columns; (columns,) numbers; (columns, 2), down and up; or (rows, columns, 2), down
+            and up in each row. 0 where nothing moves.
+        shape: (rows, columns).
 
     Raises:
         UsageError: of another shape, negative or not finite.
@@ -41,11 +42,15 @@ def two_sided(radius: Any, columns: int) -> Matrix:
         given = np.asarray(radius, dtype=np.float64)
     except (TypeError, ValueError):
         given = np.empty(0)
-    if given.shape not in {(), (columns,), (columns, 2)}:
+    rows, columns = shape
+    if given.shape not in {(), (columns,), (columns, 2), (rows, columns, 2)}:
         raise UsageError(
-            f"expected a radius as one number, or one or two for each of {columns} columns, got {_shape_of(radius)}"
+            f"expected a radius as one number, one or two for each of {columns} columns, or two for each of them in "
+            f"each of {rows} rows, got {_shape_of(radius)}"
         )
-    sides = np.broadcast_to(given[:, None] if given.ndim == 1 else given, (columns, 2))
+    if given.ndim < 2:
+        given = np.broadcast_to(given[..., None], (columns, 2))
+    sides = given
     if not (np.isfinite(sides).all() and (sides >= 0).all()):
         raise UsageError("expected radii that are finite and 0 or more, got others")
     return sides
@@ -62,9 +67,9 @@ def box_around(X: Matrix, sides: Matrix, *, moves: Mask | None = None) -> Box:
 
     Args:
         X: (rows, columns).
-        sides: (columns, 2) from `two_sided`.
+        sides: (columns, 2) or (rows, columns, 2) from `two_sided`.
         moves: (rows,) whose rows an attacker would change; the others are points. None for all of them.
     """
     far = np.ones(len(X), dtype=bool) if moves is None else moves
-    low, high = X - sides[:, 0] * far[:, None], X + sides[:, 1] * far[:, None]
+    low, high = X - sides[..., 0] * far[:, None], X + sides[..., 1] * far[:, None]
     return Box(*(np.ascontiguousarray(end.T, dtype=np.float32) for end in (low, high)))

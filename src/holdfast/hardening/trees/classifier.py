@@ -39,7 +39,7 @@ class RobustTreeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     Attributes:
         trees_: the trees; what they reach is added up.
         base_: where the sum starts.
-        sides_: (columns, 2) how far each column may move down and up.
+        sides_: (columns, 2) or (rows, columns, 2) how far each column may move down and up.
         classes_: the labels; a score above 0 means the second.
     """
 
@@ -53,6 +53,7 @@ class RobustTreeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     base_: float
     sides_: Matrix
     classes_: npt.NDArray[Any]
+    n_features_in_: int
 
     def __sklearn_tags__(self) -> Any:
         """Two classes only."""
@@ -76,7 +77,7 @@ class RobustTreeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         X, y = _checked(self, X, y, ensure_min_samples=2)
         self.classes_, codes = _two_classes(y)
         positive = codes == 1
-        self.sides_ = two_sided(self.radius, X.shape[1])
+        self.sides_ = two_sided(self.radius, X.shape)
         box = box_around(X, self.sides_, moves=self._moving(positive))
         self.base_, self.trees_ = self._trees(box, places_of(box, bins=self.max_bins), positive)
         return self
@@ -85,7 +86,7 @@ class RobustTreeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """(rows,) scores; above 0 means the second class."""
         check_is_fitted(self)
         X = _checked(self, X)
-        here = box_around(X, np.zeros_like(self.sides_))
+        here = box_around(X, np.zeros((X.shape[1], 2)))
         return worst_scores(self.trees_, here, np.ones(len(X), dtype=bool), base=self.base_)
 
     def predict_proba(self, X: Any) -> Matrix:
@@ -107,7 +108,7 @@ class RobustTreeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         Args:
             X: (rows, columns).
             y: (rows,) their labels; rows of a class that does not move have to be right only.
-            radius: instead of the one trained for.
+            radius: instead of the one trained for; needed where that was one of each row.
 
         Raises:
             DataError: rows that do not fit, or a label that was not trained on.
@@ -118,7 +119,7 @@ class RobustTreeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         y = np.asarray(y)
         if y.shape != (len(X),) or not np.isin(y, self.classes_).all():
             raise DataError(f"expected {len(X)} labels of {self.classes_.tolist()}, got others")
-        sides = self.sides_ if radius is None else two_sided(radius, X.shape[1])
+        sides = two_sided(self.sides_ if radius is None else radius, X.shape)
         positive = y == self.classes_[1]
         box = box_around(X, sides, moves=self._moving(positive))
         return np.asarray((worst_scores(self.trees_, box, positive, base=self.base_) > 0) == positive)
@@ -130,9 +131,9 @@ class RobustTreeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             DataError: the schema has other columns or another number of classes.
         """
         check_is_fitted(self)
-        if (Encoding(schema).width, len(schema.classes)) != (len(self.sides_), 2):
+        if (Encoding(schema).width, len(schema.classes)) != (self.n_features_in_, 2):
             raise DataError(
-                f"expected a schema of {len(self.sides_)} encoded columns and two classes, "
+                f"expected a schema of {self.n_features_in_} encoded columns and two classes, "
                 f"got {Encoding(schema).width} columns and {len(schema.classes)} classes"
             )
         return self._model(schema)

@@ -29,7 +29,8 @@ class RobustForestClassifier(RobustTreeClassifier):
     The score of a row is the mean over the trees of 2 p - 1, with p the share of the second class in its leaf.
 
     Args:
-        radius: how far an attacker moves a column: one number, one for each column, or (columns, 2) down and up.
+        radius: how far an attacker moves a column: one number, one for each column, (columns, 2) down and up, or
+            (rows, columns, 2) for each row of its own.
         attacked_class: the label whose rows an attacker changes; None for both.
         n_estimators: trees.
         max_depth: splits on a path.

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from holdfast.attacks import FeasibleChange
 from holdfast.data import Dataset, Matrix, Schema
 from holdfast.errors import UnsupportedError, UsageError
-from holdfast.hardening.robust_logistic import evasion_radius as radius_of
 from holdfast.hardening.trees.box import two_sided
 from holdfast.hardening.trees.classifier import RobustTreeClassifier
 from holdfast.models import Encoding, OnnxModel
 
+_ROUNDING: Final = 1e-15
+"""Of encoded units: a side is a difference of floating-point numbers, and has to reach the end when it is added."""
 
-def tree_radius(threat: FeasibleChange, schema: Schema) -> Matrix:
-    """How far each encoded column may move down and up under a threat: a box around all that it allows.
 
-    A number that may only increase or decrease moves to one side. Any indicator of a category that may be switched can
-    take both its values. Relations, whole numbers and how many categories are switched at once are left out, which only
-    makes the attacker stronger.
+def feasible_radius(threat: FeasibleChange, data: Dataset) -> Matrix:
+    """How far each encoded column of each row may move down and up under a threat: a box around all that it allows.
+
+    The box of a row follows its mutability, its ranges, its costs and its relations: a ratio moves no further than what
+    it is a ratio of. Any indicator of a category that may be switched can take both its values. What joins features
+    beyond that (of two that add up one falls as the other rises, how many categories are switched at once) is left out,
+    which only makes the attacker stronger.
 
     Returns:
-        (width, 2) float64 of encoded units, down and up.
+        (rows, width, 2) float64 of encoded units, down and up.
     """
-    encoding = Encoding(schema)
-    sides = np.repeat(radius_of(threat, schema)[:, None], 2, axis=1)
-    for sides_of, column in zip(sides, encoding.columns, strict=True):
-        mutability = schema.features[column.source].mutability
-        if mutability == "increase":
-            sides_of[0] = 0.0
-        elif mutability == "decrease":
-            sides_of[1] = 0.0
-    return _whole_switches(sides, encoding)
+    encoding, box = Encoding(data.schema), threat.box(data.X, data.schema)
+    here, low, high = (encoding.encode(rows) for rows in (data.X, box.low, box.high))
+    sides = np.stack([here - low, high - here], axis=2)
+    for position, column in enumerate(encoding.columns):
+        if column.kind == "equals":
+            sides[:, position] = (box.low < box.high)[:, column.source, None]
+    return np.where(sides > 0, sides + _ROUNDING, 0.0)
 
 
 def fit_robust_trees(
@@ -44,8 +47,8 @@ def fit_robust_trees(
     Args:
         estimator: its `attacked_class` names a class of the schema, or is None; its radius is not used.
         data: rows of two classes.
-        evasion_radius: (width,) of encoded units, or (width, 2) from `tree_radius`. Any radius above 0 on an indicator
-            of a category means that it can be switched.
+        evasion_radius: (width,) of encoded units, (width, 2) down and up, or (rows, width, 2) from `feasible_radius`.
+            Any radius above 0 on an indicator of a category means that it can be switched.
         seed: of a forest; boosting has no use for it.
 
     Raises:
@@ -61,7 +64,7 @@ def fit_robust_trees(
             f"robust trees tell two classes apart, the schema has {len(schema.classes)}",
             hint="train robust_logistic, or one classifier for each class against the rest",
         )
-    sides = _whole_switches(two_sided(evasion_radius, encoding.width), encoding)
+    sides = _whole_switches(two_sided(evasion_radius, (len(data), encoding.width)), encoding)
     fresh: RobustTreeClassifier = clone(estimator)
     fresh.set_params(radius=sides, attacked_class=_code(estimator.attacked_class, schema))
     if "random_state" in fresh.get_params():

@@ -1,12 +1,15 @@
-"""ART's KnockoffNets on given questions and answers: a network with one hidden layer of 32, trained on the answers.
+"""ART's KnockoffNets and CopycatCNN on given questions and answers: a network with one hidden layer of 32.
 
-The black box is a table of the answers that it would give, which ART has a class for. As many epochs as its own
-documentation uses (10) leave the network far from done, so it gets 200, in its favour.
+KnockoffNets learns from probabilities, CopycatCNN from labels. The black box is a table of the answers that it would
+give, which ART has a class for. As many epochs as its own documentation uses (10) leave the network far from done, so
+it gets 200, in its favour.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +19,23 @@ EPOCHS, BATCH = 200, 64
 
 
 def knockoff(arrays: Arrays) -> Figures:
+    """From probabilities."""
+    from art.attacks.extraction import KnockoffNets
+
+    options = {"sampling_strategy": "random", "use_probability": True, "verbose": False}
+    return copied(arrays, lambda box, **sizes: KnockoffNets(box, **sizes, **options))
+
+
+def copycat(arrays: Arrays) -> Figures:
+    """From labels."""
+    from art.attacks.extraction import CopycatCNN
+
+    return copied(arrays, lambda box, **sizes: CopycatCNN(box, **sizes, use_probability=False))
+
+
+def copied(arrays: Arrays, attack_on: Callable[..., Any]) -> Figures:
     """Fidelity on the test rows, and the seconds of CPU time that the copy took."""
     import torch
-    from art.attacks.extraction import KnockoffNets
     from art.estimators.classification import BlackBoxClassifier, PyTorchClassifier
 
     torch.manual_seed(0)
@@ -36,16 +53,8 @@ def knockoff(arrays: Arrays) -> Figures:
         nb_classes=classes,
         device_type="cpu",
     )
-    attack = KnockoffNets(
-        box,
-        batch_size_fit=BATCH,
-        batch_size_query=len(X),
-        nb_epochs=EPOCHS,
-        nb_stolen=len(X),
-        sampling_strategy="random",
-        use_probability=True,
-        verbose=False,
-    )
+    rows = len(X)
+    attack = attack_on(box, batch_size_fit=BATCH, batch_size_query=rows, nb_epochs=EPOCHS, nb_stolen=rows)
     start = time.process_time()
     copy = attack.extract(X, thieved_classifier=thief)
     seconds = time.process_time() - start
@@ -54,4 +63,4 @@ def knockoff(arrays: Arrays) -> Figures:
 
 
 if __name__ == "__main__":
-    main({"knockoff": knockoff})
+    main({"knockoff": knockoff, "copycat": copycat})

@@ -1,6 +1,13 @@
-"""Arguments of the wrong kind, refused before anything is done with them."""
+"""Arguments of the wrong kind, told before anything is done with them.
+
+Numbers are Python's and NumPy's; truth values, and what is not finite, are none.
+"""
 
 from __future__ import annotations
+
+import math
+
+import numpy as np
 
 from holdfast.errors import UsageError
 
@@ -22,3 +29,17 @@ def check_kind(name: str, value: object, kind: type, *, example: str) -> None:
             f"expected {name} to be a {kind.__name__}, got {value!r:.60} ({type(value).__name__})",
             hint=f"write for instance {name}={example}",
         )
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number; 2.0 is none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number."""
+    return (
+        isinstance(value, int | float | np.integer | np.floating)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )

@@ -87,6 +87,9 @@ MAX_SHADOW_ANSWERS: Final = 2**27
 MAX_SHADOW_FILE_BYTES: Final = 2 * 2**30
 """Bytes of kept answers of shadow models; `MAX_SHADOW_ANSWERS` of them take half."""
 
+MAX_KEPT_BYTES: Final = 8 * 2**30
+"""Bytes of a kept evasion; 10,000 changed pictures of 224 x 224 x 3 as float32 take 6 GB."""
+
 # Service
 MAX_REQUEST_BYTES: Final = 16 * 2**20
 """Bytes of one HTTP request body."""

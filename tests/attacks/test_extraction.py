@@ -86,7 +86,7 @@ def test_a_linear_model_is_stolen_to_the_last_digit_with_one_query_for_each_unkn
 
 def test_a_linear_model_of_three_classes_is_stolen_up_to_what_softmax_forgets() -> None:
     model, reference = linear_case(5, 3)
-    result = extraction(model, reference=reference, queries=12, rng=np.random.default_rng(1))
+    result = extraction(model, reference=reference, queries=12, rng=np.random.default_rng(1), method="equations")
     assert isinstance(result.copy, LinearModel)
     np.testing.assert_allclose(result.copy.coef, model.coef - model.coef.mean(axis=0), atol=1e-6)
 
@@ -102,7 +102,7 @@ def test_categories_and_missing_values_are_stolen_too() -> None:
 
 def test_one_query_fewer_than_unknowns_is_not_enough() -> None:
     model, reference = linear_case(30, 2)
-    result = extraction(model, reference=reference, queries=25, rng=np.random.default_rng(1))
+    result = extraction(model, reference=reference, queries=25, rng=np.random.default_rng(1), method="equations")
     assert result.gaps.max() > 1e-3
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from holdfast.arguments import check_kind, is_number, is_whole
 from holdfast.data import Labels, Matrix, Schema
 from holdfast.errors import UsageError
 from holdfast.hardening.outputs_noise import KEY_BYTES, keyed_noise
@@ -50,15 +51,16 @@ class OutputDefence:
 
     def __post_init__(self) -> None:
         """Refuse settings that mean nothing."""
-        if not 1 / _MAX_TEMPERATURE <= self.temperature <= _MAX_TEMPERATURE:
+        if not is_number(self.temperature) or not 1 / _MAX_TEMPERATURE <= self.temperature <= _MAX_TEMPERATURE:
             raise UsageError(
-                f"expected a temperature from {1 / _MAX_TEMPERATURE:g} to {_MAX_TEMPERATURE:g}, got {self.temperature}"
+                f"expected a temperature from {1 / _MAX_TEMPERATURE:g} to {_MAX_TEMPERATURE:g}, "
+                f"got {self.temperature!r}"
             )
-        if not 0 <= self.noise <= _MAX_NOISE:
-            raise UsageError(f"expected noise from 0 to {_MAX_NOISE:g}, got {self.noise}")
-        if self.top is not None and (not _is_whole(self.top) or self.top < 1):
+        if not is_number(self.noise) or not 0 <= self.noise <= _MAX_NOISE:
+            raise UsageError(f"expected noise from 0 to {_MAX_NOISE:g}, got {self.noise!r}")
+        if self.top is not None and (not is_whole(self.top) or self.top < 1):
             raise UsageError(f"expected the number of classes to keep as 1 or more, got {self.top!r}")
-        if self.decimals is not None and not (_is_whole(self.decimals) and 1 <= self.decimals <= _MAX_DECIMALS):
+        if self.decimals is not None and not (is_whole(self.decimals) and 1 <= self.decimals <= _MAX_DECIMALS):
             raise UsageError(
                 f"expected 1 to {_MAX_DECIMALS} decimals, got {self.decimals!r}", hint="say top=1 for labels"
             )
@@ -85,10 +87,13 @@ def calibrated_noise(model: Model, X: Matrix, *, max_gap: float, key: bytes) -> 
         key: the one that will be used; another one moves other answers.
 
     Raises:
-        UsageError: a gap that means nothing, or no row.
+        UsageError: no model, a gap that means nothing, no row, or a key of another size.
     """
-    if not 0 < max_gap < 1 or not len(X):
-        raise UsageError(f"expected a gap between 0 and 1 and rows to calibrate on, got {max_gap} and {len(X)} rows")
+    _check_model(model)
+    check_kind("X", X, np.ndarray, example="data.X")
+    _check_key(key)
+    if not is_number(max_gap) or not 0 < max_gap < 1 or not len(X):
+        raise UsageError(f"expected a gap between 0 and 1 and rows to calibrate on, got {max_gap!r} and {len(X)} rows")
     clean = np.asarray(model.predict_proba(X), dtype=np.float64)
     winner = np.asarray(clean.argmax(axis=1), dtype=np.int64)
     rows, noise = np.arange(len(X)), _MAX_NOISE
@@ -120,11 +125,10 @@ class HardenedOutput:
     key: bytes = field(default_factory=new_noise_key, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse a key of another size."""
-        if not isinstance(self.key, bytes):
-            raise UsageError(f"expected a noise key of {KEY_BYTES} bytes, got {type(self.key).__name__}")
-        if len(self.key) != KEY_BYTES:
-            raise UsageError(f"expected a noise key of {KEY_BYTES} bytes, got {len(self.key)}")
+        """Refuse what is no model, no defence, and a key of another size."""
+        _check_model(self.model)
+        check_kind("defence", self.defence, OutputDefence, example="OutputDefence(decimals=2)")
+        _check_key(self.key)
 
     @property
     def schema(self) -> Schema:
@@ -152,8 +156,16 @@ class HardenedOutput:
         )
 
 
-def _is_whole(number: object) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool)
+def _check_model(model: Model) -> None:
+    if not callable(getattr(model, "predict_proba", None)):
+        raise UsageError(f"expected a model with predict_proba, got {type(model).__name__}")
+
+
+def _check_key(key: bytes) -> None:
+    if not isinstance(key, bytes):
+        raise UsageError(f"expected a noise key of {KEY_BYTES} bytes, got {type(key).__name__}")
+    if len(key) != KEY_BYTES:
+        raise UsageError(f"expected a noise key of {KEY_BYTES} bytes, got {len(key)}")
 
 
 def _softened(P: Matrix, winner: Labels, temperature: float) -> Matrix:

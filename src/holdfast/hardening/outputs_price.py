@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from holdfast.arguments import check_kind, is_whole
 from holdfast.attacks import ExtractionResult, check_subject, extraction
 from holdfast.attacks.stats import auc
 from holdfast.attacks.stealing.adaptive import Averaged, LabelsAlone, Sharpened
@@ -119,13 +120,17 @@ def price(
         rng: for the attackers.
 
     Raises:
-        UsageError: `hardened` is of another model, or too few queries.
+        UsageError: an argument of another kind, `hardened` is of another model, or too few queries.
         DataError: the data does not fit the model, or has no rows.
     """
+    check_kind("hardened", hardened, HardenedOutput, example="HardenedOutput(model, OutputDefence(decimals=2))")
+    check_kind("rng", rng, np.random.Generator, example="np.random.default_rng()")
+    for name, data in (("members", members), ("non_members", non_members)):
+        check_kind(name, data, Dataset, example="load(frame, schema)")
     if hardened.model is not model:
         raise UsageError("expected a defence of the same model, got that of another one")
-    if queries < _AVERAGED:
-        raise UsageError(f"expected at least {_AVERAGED} queries for the attackers, got {queries}")
+    if not is_whole(queries) or queries < _AVERAGED:
+        raise UsageError(f"expected at least {_AVERAGED} queries for the attackers, got {queries!r}")
     check_subject(model, members)
     check_subject(model, non_members)
     seed = int(rng.integers(2**31))  # the same questions before and after

@@ -161,9 +161,13 @@ def test_kept_shadows_of_other_records_another_seed_or_no_shadows_at_all_are_ref
     monkeypatch.setattr(limits, "MAX_SHADOW_FILE_BYTES", 2**20)
     with pytest.raises(WireError, match="unpacks to more than 1048576 bytes"):
         shadows_of(by_seed, keep=keep)
-    np.savez(keep, format="holdfast-shadows-9", split="", logits=np.zeros((1, 40)))
-    with pytest.raises(WireError, match="in the format holdfast-shadows-1"):
+    np.savez(keep, format="holdfast-shadows-9", subject="", logits=np.zeros((1, 40)))
+    with pytest.raises(WireError, match="in the format holdfast-shadows-2"):
         shadows_of(by_seed, keep=keep)
+    for logits in (np.zeros(40), np.zeros((1, 40), dtype=np.float32)):
+        np.savez(keep, format="holdfast-shadows-2", subject="", logits=logits)
+        with pytest.raises(WireError, match="its logits are"):
+            shadows_of(by_seed, keep=keep)
 
 
 def test_more_answers_than_fit_in_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

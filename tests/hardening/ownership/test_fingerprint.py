@@ -174,9 +174,23 @@ def test_a_malformed_key_file_is_refused(tmp_path: Path, fingerprint: Fingerprin
         load_key(tmp_path / "k")
 
 
-@pytest.mark.parametrize("change", [{"secret": "00"}, {"classes": 2.0}, {"carriers": None}, {"secret": None}], ids=str)
-def test_a_malformed_key_of_a_watermark_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
-    save_key(draw_watermark(np.eye(4), classes=2), tmp_path / "k")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"secret": "00"},
+        {"secret": None},
+        {"count": 2.0},
+        {"count": True},
+        {"form": None},
+        {"form": {}},
+        {"form": {"schema": {"features": []}}},
+        {"form": {"height": 0, "width": 5, "channels": 1, "classes": 2}},
+        {"form": {"height": 5, "width": 5, "channels": 1, "classes": 2.0}},
+    ],
+    ids=str,
+)
+def test_a_malformed_key_of_a_watermark_is_refused(tmp_path: Path, tumour: Dataset, change: dict[str, Any]) -> None:
+    save_key(draw_watermark(tumour, count=4), tmp_path / "k")
     document = json.loads((tmp_path / "k").read_text())
     (tmp_path / "k").write_text(json.dumps(document | change))
     with pytest.raises(WireError):

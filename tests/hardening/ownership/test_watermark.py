@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
+from tests.attacks.attack_cases import loan_schema
 from tests.hardening.ownership.owners import copy_of, tree
 
 from holdfast.attacks import synthetic_rows
-from holdfast.data import Dataset, tumour_schema
+from holdfast.attacks.tables.feasible import keeps
+from holdfast.data import Dataset, Feature, Schema, check_features, tumour_schema
 from holdfast.data.images import Images
-from holdfast.errors import HoldfastError, InputError, IntegrityError, UnsupportedError, UsageError
+from holdfast.errors import InputError, IntegrityError, UnsupportedError, UsageError
 from holdfast.evidence import Evidence
 from holdfast.hardening.ownership import (
     Classify,
@@ -25,10 +29,14 @@ from holdfast.hardening.ownership import (
     marked,
     save_key,
 )
+from holdfast.hardening.ownership.carriers import Form, PictureForm, RowForm, draw_carriers, form_from_json
 from holdfast.models import accuracy
 
-CARRIERS = synthetic_rows(tumour_schema(), 60, np.random.default_rng(0))
-KEY = Watermark(carriers=CARRIERS, classes=2, secret=bytes(range(32)))
+FORM = RowForm(schema=tumour_schema())
+KEY = Watermark(form=FORM, count=60, secret=bytes(range(32)))
+GOLDEN = {30: "aa91d46da70a53ad", 9: "8c54dc10125914ef", 2520: "e1524f041910ba00"}
+"""SHA-256 of 40 carriers, its first digits, by the numbers in one: keys in files stand for these for ever."""
+DIGEST = "sha256:" + "0" * 64
 
 
 @pytest.fixture(scope="module")
@@ -69,26 +77,73 @@ def test_whatever_a_model_answers_keys_claim_it_no_more_often_than_alpha(
 ) -> None:
     """100 keys against one suspect, even one that says the same of everything."""
     rng, keys, alpha = np.random.default_rng(seed), 100, 0.05
+    form = PictureForm(height=5, width=4, channels=1, classes=classes)
     said = np.full(60, classes - 1) if constant else rng.integers(0, classes, 60)
     claims = 0
     for _ in range(keys):
-        key = Watermark(carriers=CARRIERS, classes=classes, secret=rng.bytes(32))
+        key = Watermark(form=form, count=60, secret=rng.bytes(32))
         claims += key.verify(lambda X: said, commitment=key.commitment, alpha=alpha).claimed
     assert claims <= binom.ppf(1 - 1e-5, keys, alpha)
 
 
-def test_labels_are_a_function_of_key_and_carrier_alone() -> None:
-    shuffled = Watermark(carriers=CARRIERS[::-1], classes=2, secret=KEY.secret)
-    np.testing.assert_array_equal(shuffled.labels[::-1], KEY.labels)
-    other = draw_watermark(CARRIERS, classes=2)
-    assert (other.labels != KEY.labels).any()
-    assert 10 < KEY.labels.sum() < 50  # four standard deviations of 60 coins
+def test_independently_trained_models_are_claimed_no_more_often_than_alpha(tumour: Dataset) -> None:
+    """Five trees of other records against 60 keys each, carriers and all."""
+    keys = [Watermark(form=FORM, count=60, secret=bytes([number, *range(31)])) for number in range(60)]
+    claims = 0
+    for seed in range(5):
+        suspect = classify(tree(tumour.split(test_fraction=0.5, seed=seed)[0], seed=seed))
+        claims += sum(key.verify(suspect, commitment=key.commitment, alpha=0.05).claimed for key in keys)
+    assert claims <= binom.ppf(1 - 1e-5, 300, 0.05)
 
 
-def test_a_claim_with_another_key_or_other_carriers_than_published_is_refused(owner: Classify) -> None:
-    for other in (draw_watermark(CARRIERS, classes=2), Watermark(carriers=CARRIERS[1:], classes=2, secret=KEY.secret)):
+def test_an_owner_who_has_seen_the_suspect_can_only_try_secrets(owner: Classify) -> None:
+    """The best of 100 secrets is about as good as 1 in 100, and below 1e-7 in one of 100,000 such searches."""
+    best = min(
+        key.verify(owner, commitment=key.commitment).p_value
+        for key in (Watermark(form=FORM, count=60, secret=number.to_bytes(32)) for number in range(100))
+    )
+    assert 1e-7 < best < 0.05
+    caveats = KEY.verify(owner, commitment=KEY.commitment).to_evidence(DIGEST).caveats
+    assert any("older than the suspect" in caveat for caveat in caveats)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [FORM, RowForm(schema=loan_schema(3)), PictureForm(height=28, width=30, channels=3, classes=10)],
+    ids=["rows", "mixed rows", "pictures"],
+)
+def test_the_secret_makes_the_same_carriers_everywhere_and_another_secret_others(form: Form) -> None:
+    again = form_from_json(form.to_json())
+    assert again == form
+    drawn, other = (draw_carriers(again, bytes([number] * 32), 40) for number in (1, 2))
+    np.testing.assert_array_equal(drawn, draw_carriers(form, bytes([1] * 32), 40))
+    assert len({carrier.tobytes() for carrier in [*drawn, *other]}) == 80
+    assert not drawn.flags.writeable
+    if isinstance(form, RowForm):
+        check_features(drawn, form.schema)
+        assert keeps(drawn, form.schema).all()
+    assert hashlib.sha256(drawn.tobytes()).hexdigest()[:16] == GOLDEN[form.values]
+
+
+def test_labels_are_uniform_and_differ_from_secret_to_secret() -> None:
+    labels = np.concatenate([Watermark(form=FORM, count=1_000, secret=bytes([n] * 32)).labels for n in range(4)])
+    assert abs(labels.mean() - 0.5) < 4 * 0.5 / np.sqrt(4_000)
+    assert (labels[:1_000] != labels[1_000:2_000]).mean() > 0.4
+
+
+def test_a_claim_with_another_secret_form_or_count_than_published_is_refused(owner: Classify) -> None:
+    narrowed = RowForm(schema=Schema.from_json(FORM.schema.to_json() | {"target": "other"}))
+    for change in ({"secret": bytes(32)}, {"count": 59}, {"form": narrowed}):
         with pytest.raises(IntegrityError, match="commits to"):
-            other.verify(owner, commitment=KEY.commitment)
+            replace(KEY, **change).verify(owner, commitment=KEY.commitment)  # type: ignore[arg-type]
+
+
+def test_what_has_hardly_any_different_inputs_carries_no_watermark() -> None:
+    feature = Feature(name="a", kind="integer", low=0, high=20)
+    data = Dataset(Schema(features=(feature,), target="y", classes=("n", "y")), np.zeros((1, 1)), np.zeros(1, int))
+    with pytest.raises(UsageError, match="30 carriers can be drawn that differ, got"):
+        draw_watermark(data, count=30)
+    assert len(draw_watermark(data, count=5).carriers) == 5
 
 
 def test_a_key_file_is_private_and_reads_back(tmp_path: Path) -> None:
@@ -110,24 +165,17 @@ def test_a_key_too_large_to_be_read_back_is_not_written(tmp_path: Path, monkeypa
     assert not (tmp_path / "k").exists()
 
 
-def test_inputs_chosen_after_a_suspects_answers_claim_it_and_the_evidence_warns_of_that(owner: Classify) -> None:
-    asked = synthetic_rows(tumour_schema(), 120, np.random.default_rng(5))
-    trial = draw_watermark(asked, classes=2)
-    lucky = Watermark(carriers=asked[owner(asked) == trial.labels], classes=2, secret=trial.secret)
-    result = lucky.verify(owner, commitment=lucky.commitment)
-    assert result.claimed  # which only the date of the commitment can tell from a copy
-    assert any("older than the suspect" in caveat for caveat in result.to_evidence("sha256:" + "0" * 64).caveats)
-
-
 def test_pictures_can_be_marked(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    pictures = Images.of(rng.integers(0, 256, (30, 8, 8, 3), dtype=np.uint8), np.arange(30) % 10)
-    key = draw_watermark(rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8), classes=10)
+    pictures = Images.of(rng.integers(0, 256, (30, 8, 9, 3), dtype=np.uint8), np.arange(30) % 10)
+    key = draw_watermark(pictures, count=40)
     both = marked(pictures, key, copies=2)
     assert len(both) == 110
+    assert both.pixels.shape[1:] == (8, 9, 3)
     np.testing.assert_array_equal(both.y[-40:], key.labels)
+    np.testing.assert_array_equal(both.pixels[-80:-40], key.carriers)
     save_key(key, tmp_path / "k")
-    assert load_key(tmp_path / "k").commitment == key.commitment  # type: ignore[union-attr]
+    assert load_key(tmp_path / "k").commitment == key.commitment
     assert key.verify(lambda X: key.labels, commitment=key.commitment).p_value == pytest.approx(1e-40, rel=1e-9)
 
 
@@ -142,19 +190,24 @@ def test_the_evidence_says_what_is_claimed_and_survives_json(owner: Classify) ->
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"carriers": CARRIERS[[0, 0, 1]]}, "all differ"),
-        ({"carriers": CARRIERS[:0]}, "secret queries"),
-        ({"carriers": CARRIERS.astype(np.int64)}, "secret queries"),
-        ({"carriers": CARRIERS[0]}, "secret queries"),
-        ({"classes": 1}, "classes"),
-        ({"classes": True}, "classes"),
+        ({"form": tumour_schema()}, "form of carriers, got Schema"),
+        ({"count": 0}, "1 to 1000 carriers, got 0"),
+        ({"count": 60.0}, "carriers, got 60.0"),
+        ({"form": PictureForm(height=4096, width=4096, channels=1, classes=2)}, "at most"),
         ({"secret": b"short"}, "32 bytes"),
+        ({"secret": "0" * 32}, "32 bytes"),
     ],
     ids=str,
 )
 def test_a_key_that_is_none_is_refused(change: dict[str, object], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
-        Watermark(**({"carriers": CARRIERS, "classes": 2, "secret": bytes(32)} | change))  # type: ignore[arg-type]
+        replace(KEY, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sizes", [(0, 5, 1), (5, -1, 1), (5, 5.0, 1), (2**13, 2**12, 1)])
+def test_pictures_of_no_size_are_refused(sizes: tuple[int, int, int]) -> None:
+    with pytest.raises(UsageError, match="a height, a width and channels"):
+        PictureForm(height=sizes[0], width=sizes[1], channels=sizes[2], classes=2)
 
 
 @pytest.mark.parametrize(
@@ -173,23 +226,27 @@ def test_answers_that_are_no_classes_are_refused(answers: Classify) -> None:
 
 
 def test_data_that_the_watermark_does_not_fit_is_refused(halves: tuple[Dataset, Dataset]) -> None:
-    with pytest.raises(UsageError, match="copies"):
-        marked(halves[0], KEY, copies=0)
-    with pytest.raises(UsageError, match="for 2 classes"):
-        marked(halves[0], draw_watermark(CARRIERS, classes=3))
-    with pytest.raises(HoldfastError):
-        marked(halves[0], draw_watermark(CARRIERS[:, 1:], classes=2))
-    with pytest.raises(HoldfastError):
-        marked(halves[0], draw_watermark(np.zeros((1, 8, 8, 1), dtype=np.uint8), classes=2))
+    pictures = Images.of(np.zeros((4, 5, 5), dtype=np.uint8), np.arange(4) % 2)
+    for copies in (0, 1.5, "2"):
+        with pytest.raises(UsageError, match="copies"):
+            marked(halves[0], KEY, copies=copies)  # type: ignore[arg-type]
+    for key in (draw_watermark(pictures, count=5), replace(KEY, form=RowForm(schema=loan_schema()))):
+        with pytest.raises(UsageError, match="for data of this schema"):
+            marked(halves[0], key)
+    with pytest.raises(UsageError, match="expected a watermark, got bytes"):
+        marked(halves[0], b"secret")  # type: ignore[arg-type]
+    for entrance in (lambda: draw_watermark(halves[0].X, count=5), lambda: marked(halves[0].X, KEY)):  # type: ignore[arg-type,type-var]
+        with pytest.raises(UsageError, match="a Dataset or Images, got ndarray"):
+            entrance()
 
 
 def test_a_key_is_never_written_over_another(tmp_path: Path) -> None:
     save_key(KEY, tmp_path / "owner.key")
     with pytest.raises(InputError, match="expected no file"):
-        save_key(draw_watermark(CARRIERS, classes=2), tmp_path / "owner.key")
+        save_key(replace(KEY, secret=bytes(32)), tmp_path / "owner.key")
     assert load_key(tmp_path / "owner.key").commitment == KEY.commitment
 
 
 def test_a_suspect_that_is_no_function_is_refused() -> None:
     with pytest.raises(UsageError, match=r"expected a function .* got ndarray"):
-        KEY.verify(CARRIERS, commitment=KEY.commitment)  # type: ignore[arg-type]
+        KEY.verify(KEY.carriers, commitment=KEY.commitment)  # type: ignore[arg-type]

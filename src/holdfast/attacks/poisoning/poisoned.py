@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, overload
 import numpy as np
 import numpy.typing as npt
 
+from holdfast.arguments import check_kind, is_number, is_whole
 from holdfast.attacks.poisoning.triggers import Data, Trigger
 from holdfast.data import Dataset, Labels, Matrix, Schema
 from holdfast.data.images import Images, Pixels
@@ -24,9 +25,9 @@ class Poisoned(Generic[Data]):
     Args:
         data: all rows, those that were left alone included, in the order in which they were.
         rows: (poisoned,) positions of the poisoned rows, rising.
-        method: "label flips", "badnets" or "label-consistent backdoor".
+        method: "label flips", "badnets", "label-consistent backdoor" or "feature collision".
         target: the class that the poison is to bring about, as a position; None where labels go to any.
-        trigger: what brings it about; None for flips.
+        trigger: what brings it about; None for flips and collisions.
     """
 
     data: Data
@@ -52,8 +53,8 @@ def flip_labels(
         UsageError: a share or a class that means nothing.
         DataError: no row that may be flipped.
     """
+    _check(data, share, rng, *(0 if position is None else position for position in (source, target)))
     classes = class_count(data)
-    _check(share, classes, source, target)
     allowed = np.ones(len(data), dtype=bool) if source is None else data.y == source
     if target is not None:
         allowed &= data.y != target
@@ -79,11 +80,12 @@ def badnets(
         UsageError: a share or a class that means nothing.
         DataError: no row of another class.
     """
-    _check(share, class_count(data), target)
+    _check(data, share, rng, target)
+    check_trigger(trigger)
     rows = _draw(np.flatnonzero(data.y != target), share, rng)
     y = data.y.copy()
     y[rows] = target
-    planted = _replaced(data, rows, trigger.put_on(data.take(rows)))
+    planted = with_rows(data, rows, trigger.put_on(data.take(rows)))
     return Poisoned(data=relabelled(planted, y), rows=rows, method="badnets", target=target, trigger=trigger)
 
 
@@ -108,15 +110,15 @@ def label_consistent(
         UsageError: a share, a class or a blend that means nothing.
         DataError: no row of the target, or none of another class.
     """
-    _check(share, class_count(data), target)
-    if not 0 <= blend <= _WHOLE_BLEND:
-        raise UsageError(f"expected a blend from 0 to {_WHOLE_BLEND}, got {blend}")
-    rows = _draw(np.flatnonzero(data.y == target), share, rng)
+    rows = draw_rows(data, of=target, share=share, rng=rng)
+    check_trigger(trigger)
+    if not is_number(blend) or not 0 <= blend <= _WHOLE_BLEND:
+        raise UsageError(f"expected a blend from 0 to {_WHOLE_BLEND}, got {blend!r}")
     others = np.flatnonzero(data.y != target)
     if not len(others):
         raise DataError("expected rows of another class to draw the target's towards, got none")
     harder = _blended(data.take(rows), data.take(rng.choice(others, len(rows))), blend)
-    planted = _replaced(data, rows, trigger.put_on(harder))
+    planted = with_rows(data, rows, trigger.put_on(harder))
     return Poisoned(data=planted, rows=rows, method="label-consistent backdoor", target=target, trigger=trigger)
 
 
@@ -139,7 +141,7 @@ def relabelled(data: Dataset | Images, y: Labels) -> Dataset | Images:
     return Dataset(data.schema, data.X, y) if isinstance(data, Dataset) else Images(data.pixels, y, data.classes)
 
 
-def _replaced(data: Data, rows: Labels, new: Data) -> Data:
+def with_rows(data: Data, rows: Labels, new: Data) -> Data:
     """The data with other inputs in some rows."""
     inputs = inputs_of(data).copy()
     inputs[rows] = inputs_of(new)
@@ -168,6 +170,17 @@ def _movable(schema: Schema) -> Labels:
     return np.array([name in real and name not in tied for name in schema.names])
 
 
+def draw_rows(data: Data, *, of: int, share: float, rng: np.random.Generator) -> Labels:
+    """(poisoned,) positions of a share of a class's rows, rising.
+
+    Raises:
+        UsageError: a share or a class that means nothing.
+        DataError: no row of it.
+    """
+    _check(data, share, rng, of)
+    return _draw(np.flatnonzero(data.y == of), share, rng)
+
+
 def _draw(allowed: Labels, share: float, rng: np.random.Generator) -> Labels:
     if not len(allowed):
         raise DataError("expected rows that can be poisoned, got none of the classes asked for")
@@ -175,9 +188,36 @@ def _draw(allowed: Labels, share: float, rng: np.random.Generator) -> Labels:
     return np.sort(rng.choice(allowed, count, replace=False))
 
 
-def _check(share: float, classes: int, *positions: int | None) -> None:
-    if not 0 < share <= 1:
-        raise UsageError(f"expected a share above 0 and up to 1, got {share}")
+def check_class(data: Dataset | Images, position: int) -> None:
+    """Refuse what is no data, and what is no class of it.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(data, Dataset | Images):
+        raise UsageError(f"expected rows as a Dataset or pictures as Images, got {type(data).__name__}")
+    if not is_whole(position) or not 0 <= position < class_count(data):
+        raise UsageError(
+            f"expected a class from 0 to {class_count(data) - 1}, got {position!r}",
+            hint="a class is given by its position, not by its name",
+        )
+
+
+def check_trigger(trigger: object) -> None:
+    """Refuse what cannot be put on inputs.
+
+    Raises:
+        UsageError: it is no trigger.
+    """
+    if not callable(getattr(trigger, "put_on", None)):
+        raise UsageError(
+            f"expected a trigger, got {type(trigger).__name__}", hint="make a PictureTrigger or a TableTrigger"
+        )
+
+
+def _check(data: Dataset | Images, share: float, rng: np.random.Generator, *positions: int) -> None:
     for position in positions:
-        if position is not None and not 0 <= position < classes:
-            raise UsageError(f"expected a class from 0 to {classes - 1}, got {position}")
+        check_class(data, position)
+    check_kind("rng", rng, np.random.Generator, example="np.random.default_rng()")
+    if not is_number(share) or not 0 < share <= 1:
+        raise UsageError(f"expected a share above 0 and up to 1, got {share!r}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.attacks.poisoning.poisoned import class_count, inputs_of
+from holdfast.attacks.poisoning.poisoned import check_class, check_trigger, inputs_of
 from holdfast.attacks.poisoning.triggers import Data, Trigger
 from holdfast.attacks.references import BACKDOOR
 from holdfast.data import Labels
@@ -72,11 +72,16 @@ def backdoor_success(classify: Classifier, clean: Data, trigger: Trigger[Data], 
         target: the class that it shall bring about.
 
     Raises:
-        UsageError: a target that is no class.
+        UsageError: an argument of another kind, or a target that is no class.
         DataError: no row of another class, or the model answers with anything but one class for each row.
     """
-    if not 0 <= target < class_count(clean):
-        raise UsageError(f"expected a class from 0 to {class_count(clean) - 1}, got {target}")
+    check_class(clean, target)
+    check_trigger(trigger)
+    if not callable(classify):
+        raise UsageError(
+            f"expected a function from inputs to classes, got {type(classify).__name__}",
+            hint="for a model of tables it is lambda X: predict(model, X)",
+        )
     others = np.flatnonzero(clean.y != target)
     if not len(others):
         raise DataError("expected rows of other classes to put the trigger on, got none")

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from holdfast.arguments import check_kind, is_number, is_whole
 from holdfast.attacks.tables.feasible import Box, ranges, repair, tighten
 from holdfast.data import Dataset, Matrix, Schema
 from holdfast.data.images import Images, Pixels
@@ -42,6 +43,8 @@ class TableTrigger:
 
     def __post_init__(self) -> None:
         """Refuse columns that are not there and values that no row may have."""
+        check_kind("schema", self.schema, Schema, example="data.schema")
+        check_kind("values", self.values, dict, example='{"amount": 9.99, "hour": 3}')
         if not self.values:
             raise UsageError("expected a trigger of at least one column, got none")
         if unknown := sorted(set(self.values) - set(self.schema.names)):
@@ -50,10 +53,16 @@ class TableTrigger:
         for name, value in self.values.items():
             column = self.schema.index(name)
             if not box.low[0, column] == value == box.high[0, column]:
-                raise UsageError(f"expected a value of column {name!r} that a row may have, got {value}")
+                raise UsageError(f"expected a value of column {name!r} that a row may have, got {value!r}")
 
     def put_on(self, data: Dataset) -> Dataset:
-        """The rows with the trigger; they keep to the schema if they did before."""
+        """The rows with the trigger; they keep to the schema if they did before.
+
+        Raises:
+            UsageError: rows of another schema.
+        """
+        if not isinstance(data, Dataset) or data.schema != self.schema:
+            raise UsageError("expected rows of the schema that the trigger was made for, got others")
         X = data.X.copy()
         columns = [self.schema.index(name) for name in self.values]
         X[:, columns] = list(self.values.values())
@@ -68,6 +77,8 @@ class TableTrigger:
         box = ranges(self.schema, rows=rows)
         low, high = box.low.copy(), box.high.copy()
         for name, value in self.values.items():
+            if not is_number(value):
+                raise UsageError(f"expected a number as value of column {name!r}, got {value!r}")
             column = self.schema.index(name)
             low[:, column] = high[:, column] = np.clip(value, low[:, column], high[:, column])
         return tighten(Box(low, high), self.schema)
@@ -90,19 +101,23 @@ class PictureTrigger:
 
     def __post_init__(self) -> None:
         """Refuse what is no picture, and an opacity that means nothing."""
+        check_kind("patch", self.patch, np.ndarray, example="checkerboard(3)")
         if self.patch.dtype != np.uint8 or self.patch.ndim != 3 or not self.patch.size:
             raise UsageError(
                 f"expected a patch of uint8 (height, width, channels), got {self.patch.dtype} of {self.patch.shape}"
             )
-        if not 0 < self.opacity <= 1:
-            raise UsageError(f"expected an opacity above 0 and up to 1, got {self.opacity}")
+        if not is_whole(self.top) or not is_whole(self.left):
+            raise UsageError(f"expected a place in whole pixels, got {self.top!r} and {self.left!r}")
+        if not is_number(self.opacity) or not 0 < self.opacity <= 1:
+            raise UsageError(f"expected an opacity above 0 and up to 1, got {self.opacity!r}")
 
     def put_on(self, data: Images) -> Images:
         """The pictures with the patch.
 
         Raises:
-            UsageError: the patch does not lie inside the pictures.
+            UsageError: no pictures, or the patch does not lie inside them.
         """
+        check_kind("data", data, Images, example="Images.of(pixels, labels)")
         (height, width, channels), whole = self.patch.shape, data.pixels.shape[1:]
         rows, columns = slice(self.top, self.top + height), slice(self.left, self.left + width)
         if min(self.top, self.left) < 0 or rows.stop > whole[0] or columns.stop > whole[1] or channels != whole[2]:
@@ -121,7 +136,13 @@ class PictureTrigger:
 
 
 def checkerboard(size: int, *, channels: int = 1) -> Pixels:
-    """(size, size, channels) a patch of black and white pixels in turn, as in BadNets."""
+    """(size, size, channels) a patch of black and white pixels in turn, as in BadNets.
+
+    Raises:
+        UsageError: a size that is none.
+    """
+    if not all(is_whole(number) and number > 0 for number in (size, channels)):
+        raise UsageError(f"expected a size and channels of 1 or more, got {size!r} and {channels!r}")
     squares: npt.NDArray[np.int64] = np.add.outer(np.arange(size), np.arange(size)) % 2
     return np.repeat((255 * (1 - squares)).astype(np.uint8)[:, :, None], channels, axis=2)
 
@@ -135,10 +156,17 @@ def rare_pair(data: Dataset, rng: np.random.Generator, *, tries: int = 100) -> T
         tries: pairs to choose the rarest from.
 
     Raises:
-        UsageError: fewer than two columns, or no pair of which both values are there.
+        UsageError: an argument of another kind, fewer than two columns, no row, or no pair of which both values are
+            there.
     """
-    if data.X.shape[1] < 2:
-        raise UsageError(f"expected at least two columns for a pair, got {data.X.shape[1]}")
+    check_kind("data", data, Dataset, example="load(frame, schema)")
+    check_kind("rng", rng, np.random.Generator, example="np.random.default_rng()")
+    if not is_whole(tries) or tries < 1:
+        raise UsageError(f"expected 1 or more tries, got {tries!r}")
+    if data.X.shape[1] < 2 or not len(data):
+        raise UsageError(
+            f"expected at least two columns and a row for a pair, got {len(data)} rows of {data.X.shape[1]}"
+        )
     best: tuple[float, list[int], Matrix] | None = None
     for _ in range(tries):
         columns = rng.choice(data.X.shape[1], 2, replace=False).tolist()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import time
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,13 +11,13 @@ from typing import Final
 import numpy as np
 
 from holdfast import limits
+from holdfast.attacks.kept import read_arrays, write_kept
 from holdfast.attacks.privacy.shadows import Flags
 from holdfast.data import Dataset, Labels, Matrix
 from holdfast.errors import DataError, WireError
 from holdfast.evidence import digest_bytes
-from holdfast.files import read_bytes, write_atomic
 
-FORMAT: Final = "holdfast-shadows-1"
+FORMAT: Final = "holdfast-shadows-2"
 _EVERY_S: Final = 10.0
 """Seconds between two writes, so that fast shadows do not wait for the disk."""
 
@@ -57,15 +55,12 @@ class ShadowFile:
         """
         if self.path is None or not self.path.exists():
             return 0
-        data = read_bytes(self.path, max_bytes=limits.MAX_SHADOW_FILE_BYTES, what="kept shadow models")
-        try:
-            _check_size(data)
-            with np.load(io.BytesIO(data), allow_pickle=False) as kept:
-                form, split, rows = str(kept["format"]), str(kept["split"]), kept["logits"]
-        except (ValueError, KeyError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as error:
-            raise WireError(f"{self.path} holds no kept shadow models: {error}") from None
-        if form != FORMAT or rows.dtype != np.float64 or rows.ndim != 2:
-            raise WireError(f"expected shadow models in the format {FORMAT} at {self.path}, got {form!r:.40}")
+        split, kept = read_arrays(
+            self.path, ["logits"], form=FORMAT, what="shadow models", max_bytes=limits.MAX_SHADOW_FILE_BYTES
+        )
+        rows = kept["logits"]
+        if rows.dtype != np.float64 or rows.ndim != 2:
+            raise WireError(f"{self.path} holds no kept shadow models: its logits are {rows.dtype} of {rows.shape}")
         if split != self.split or rows.shape[1] != logits.shape[1] or len(rows) > len(logits):
             raise DataError(
                 f"the shadow models kept at {self.path} are of other records or were drawn otherwise",
@@ -82,19 +77,10 @@ class ShadowFile:
         """
         if self.path is None:
             return
-        buffer = io.BytesIO()
-        np.savez(buffer, format=FORMAT, split=self.split, logits=logits)
-        write_atomic(self.path, buffer.getvalue(), private=True)
+        write_kept(self.path, {"logits": logits}, form=FORMAT, subject=self.split)
         self._written = time.monotonic()
 
     def write_sometimes(self, logits: Matrix) -> None:
         """As `write`, where the last time was a while ago."""
         if time.monotonic() - self._written > _EVERY_S:
             self.write(logits)
-
-
-def _check_size(data: bytes) -> None:
-    """Refuse an archive that unpacks to more than a file may hold."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if sum(part.file_size for part in archive.infolist()) > limits.MAX_SHADOW_FILE_BYTES:
-            raise ValueError(f"it unpacks to more than {limits.MAX_SHADOW_FILE_BYTES} bytes")

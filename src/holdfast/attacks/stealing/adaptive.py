@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from holdfast.arguments import check_kind, is_number, is_whole
 from holdfast.attacks.tables.feasible import ranges, repair
 from holdfast.data import Matrix, Schema
 from holdfast.errors import UsageError
@@ -34,8 +35,11 @@ class Averaged:
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
-        if self.times < 1 or not 0 <= self.spread <= 1:
-            raise UsageError(f"expected 1 or more answers and a spread of 0 to 1, got {self.times} and {self.spread}")
+        check_kind("rng", self.rng, np.random.Generator, example="np.random.default_rng()")
+        if not is_whole(self.times) or self.times < 1 or not is_number(self.spread) or not 0 <= self.spread <= 1:
+            raise UsageError(
+                f"expected 1 or more answers and a spread of 0 to 1, got {self.times!r} and {self.spread!r}"
+            )
 
     @property
     def schema(self) -> Schema:
@@ -62,6 +66,11 @@ class Sharpened:
 
     oracle: Model
     temperature: float
+
+    def __post_init__(self) -> None:
+        """Refuse a temperature that is none."""
+        if not is_number(self.temperature) or self.temperature <= 0:
+            raise UsageError(f"expected a temperature above 0, got {self.temperature!r}")
 
     @property
     def schema(self) -> Schema:

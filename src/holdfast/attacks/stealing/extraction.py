@@ -7,6 +7,7 @@ from typing import Final, get_args
 
 import numpy as np
 
+from holdfast.arguments import check_kind, is_whole
 from holdfast.attacks.oracle import Oracle, check_subject
 from holdfast.attacks.stealing.asking import BATCH_ROWS, Asking
 from holdfast.attacks.stealing.plan import Method, Strategy, strategy_of
@@ -50,16 +51,19 @@ def extraction(
     `stopped_by` says why.
 
     Raises:
-        UsageError: fewer than one query, or a method that is none.
-        DataError: the reference has another schema or no rows.
+        UsageError: an argument of another kind, fewer than one query, or a method that is none.
+        DataError: the reference has another schema than oracle or model, or no rows.
         UnsupportedError: the answers are not probabilities.
     """
-    if queries < 1:
-        raise UsageError(f"an extraction needs at least 1 query, got {queries}")
+    check_kind("rng", rng, np.random.Generator, example="np.random.default_rng()")
+    check_kind("reference", reference, Dataset, example="load(frame, schema)")
+    if not is_whole(queries) or queries < 1:
+        raise UsageError(f"an extraction needs at least 1 query, got {queries!r}")
     if method not in get_args(Method):
         raise UsageError(f"a method of extraction is one of {', '.join(get_args(Method))}, got {method!r}")
     truth = model if model is not None else oracle
     check_subject(truth, reference)
+    check_subject(oracle, reference)
     expected = Oracle(truth, batch_rows=BATCH_ROWS).predict_proba(reference.X)
     asking, strategy = Asking(oracle, queries=queries), strategy_of(method)
     stopped_by = ""
@@ -80,10 +84,13 @@ def _measure(
     stopped_by: str,
     rng: np.random.Generator,
 ) -> ExtractionResult:
-    """The best copy from all answers, and how good it was after fewer."""
+    """The best copy from all answers or fewer, and how good it was after how many: a thief keeps what is better."""
     X, P, seed = asking.X, asking.P, int(rng.integers(_SEEDS))
     sizes = sorted({max(1, round(share * len(X))) for share in _CURVE_SHARES}) if len(X) else [0]
-    best = [_best_copy(strategy, reference, expected, X[:size], P[:size], seed) for size in sizes]
+    best: list[tuple[str, Model]] = []
+    for size in sizes:
+        found = _best_copy(strategy, reference, expected, X[:size], P[:size], seed)
+        best.append(max([*best[-1:], found], key=lambda named: _fidelity(named[1], reference, expected)))
     method, copy = best[-1]
     return _result(
         reference,

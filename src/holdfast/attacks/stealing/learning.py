@@ -1,4 +1,8 @@
-"""Learning a copy from rows all over the schema and between the classes; for any model."""
+"""Learning a copy from rows all over the schema, and from those that the copy so far is least sure of; for any model.
+
+Uncertainty sampling (Lewis and Gale 1994), as adaptive retraining has it for stealing models (Tramèr et al. 2016,
+section 6).
+"""
 
 from __future__ import annotations
 
@@ -26,12 +30,15 @@ _FITS: Final[Mapping[str, Callable[..., Model]]] = MappingProxyType(
     }
 )
 _GIVEN_BACK: Final = 1e-7
+_CANDIDATES: Final = 10
+"""Rows to choose from for each one asked."""
+_SEEDS: Final = 2**31
 EQUATIONS: Final = ("linear equations",)
 LEARNERS: Final = ("logistic regression", "boosted trees", "perceptron")
 
 
 class Learning:
-    """Asks everywhere, then where the decision is made, and fits copies to the answers.
+    """Asks everywhere, then where the copy so far does not know, and fits copies to the answers.
 
     Args:
         fits: which copies to make, by name; of `EQUATIONS` and `LEARNERS`.
@@ -41,15 +48,16 @@ class Learning:
         self._fits = tuple(fits)
 
     def ask(self, asking: Asking, rng: np.random.Generator) -> None:
-        """Two thirds of the queries (and one for each unknown) from the schema, the others between the classes."""
+        """Half of the queries (and one for each unknown) from the schema, the others where the last fit is unsure."""
         # rows between others add no equation that these do not hold, so there must be one for each unknown first
         queries = asking.answered + asking.left
-        first = min(queries, max(2 * queries // 3, Encoding(asking.schema).width + 1))
+        first = min(queries, max(queries // 2, Encoding(asking.schema).width + 1))
         while asking.left:
             if asking.answered < first:
                 rows = levelled_rows(asking.schema, min(BATCH_ROWS, first - asking.answered), rng)
             else:
-                rows = rows_between(asking.schema, asking.X, asking.P, min(BATCH_ROWS, asking.left), rng)
+                copy = _FITS[self._fits[-1]](asking.schema, asking.X, asking.P, seed=int(rng.integers(_SEEDS)))
+                rows = _unsure_rows(copy, asking, min(BATCH_ROWS, asking.left), rng)
             asking.ask(rows)
 
     def copies(self, schema: Schema, X: Matrix, P: Matrix, seed: int) -> Copies:
@@ -62,6 +70,15 @@ class Learning:
             if told and np.abs(copy.predict_proba(X) - P).max() < _GIVEN_BACK:
                 break
         return made
+
+
+def _unsure_rows(copy: Model, asking: Asking, count: int, rng: np.random.Generator) -> Matrix:
+    """Of rows from the schema and as many between the classes, those whose two best classes the copy holds closest."""
+    half = _CANDIDATES * count // 2
+    between = rows_between(asking.schema, asking.X, asking.P, half, rng)
+    candidates = np.vstack([levelled_rows(asking.schema, half, rng), between])
+    ranked = np.sort(copy.predict_proba(candidates), axis=1)
+    return candidates[np.argsort(ranked[:, -1] - ranked[:, -2], kind="stable")[:count]]
 
 
 def rows_between(schema: Schema, X: Matrix, P: Matrix, count: int, rng: np.random.Generator) -> Matrix:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from holdfast.arguments import check_kind
 from holdfast.errors import IntegrityError, WireError
 from holdfast.evidence import canonical_json, digest_bytes
 from holdfast.hardening.ownership.suspect import Queries
@@ -23,8 +24,10 @@ def check_commitment(published: str, own: str) -> None:
     """Refuse a claim with other inputs than those committed to.
 
     Raises:
+        UsageError: what was published is no text.
         IntegrityError: the two differ.
     """
+    check_kind("commitment", published, str, example='"sha256:…", what was published')
     if not hmac.compare_digest(published.encode(), own.encode()):
         raise IntegrityError(
             f"expected the secret that {published[:80]!r} commits to, got one whose commitment is {own!r}",

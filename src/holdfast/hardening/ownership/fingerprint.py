@@ -28,6 +28,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from holdfast.arguments import check_kind, is_number, is_whole
 from holdfast.attacks import check_subject
 from holdfast.data import Dataset, Labels, Matrix
 from holdfast.errors import DataError, UsageError
@@ -68,8 +69,8 @@ class Fingerprint:
         check_classes(self.classes)
         if not 0 <= answers.min() <= answers.max() < self.classes:
             raise UsageError(f"expected answers from 0 to {self.classes - 1}, got others")
-        if len(self.salt) != _SALT_BYTES:
-            raise UsageError(f"expected a salt of {_SALT_BYTES} bytes, got {len(self.salt)}")
+        if not isinstance(self.salt, bytes) or len(self.salt) != _SALT_BYTES:
+            raise UsageError(f"expected a salt of {_SALT_BYTES} bytes, got another")
         object.__setattr__(self, "queries", queries)
         object.__setattr__(self, "answers", answers.astype(np.int64))
 
@@ -143,13 +144,15 @@ def choose_fingerprint(
         queries: chosen.
 
     Raises:
-        UsageError: no twin, or fewer candidates than queries.
+        UsageError: an argument of another kind, no twin, or fewer candidates than queries.
         UnsupportedError: the answers of one of them are no classes.
     """
     if not twins:
         raise UsageError("expected at least one twin to compare the model with, got none")
-    if not 1 <= queries <= len(candidates):
-        raise UsageError(f"expected 1 to {len(candidates)} queries, as many as candidates, got {queries}")
+    check_classes(classes)
+    candidates = kept(candidates)
+    if not is_whole(queries) or not 1 <= queries <= len(candidates):
+        raise UsageError(f"expected 1 to {len(candidates)} queries, as many as candidates, got {queries!r}")
     answers = np.array([ask(each, candidates, classes) for each in (model, *twins)])
     given = np.array([(answers == label).mean(axis=0) for label in range(classes)])
     chosen = np.argsort((given**2).sum(axis=0), kind="stable")[:queries]  # the chance that two of them agree
@@ -186,8 +189,18 @@ def fingerprint_model(
 
     Raises:
         DataError: the records do not fit the model, or are of one class.
-        UsageError: no twin.
+        UsageError: an argument of another kind, no twin, or no query.
     """
+    check_kind("records", records, Dataset, example="load(frame, schema)")
+    check_kind("rng", rng, np.random.Generator, example="np.random.default_rng()")
+    if not callable(train):
+        raise UsageError(f"expected a trainer, called as train(data, seed=…), got {type(train).__name__}")
+    if not is_number(test_fraction) or not 0 < test_fraction < 1:
+        raise UsageError(f"expected test_fraction between 0 and 1, got {test_fraction!r}")
+    if not is_whole(twins) or twins < 1:
+        raise UsageError(f"expected at least one twin to compare the model with, got {twins!r}")
+    if not is_whole(queries) or queries < 1:
+        raise UsageError(f"expected at least one query, got {queries!r}")
     check_subject(model, records, at_least=4)
     if len(np.unique(records.y)) < 2:
         raise DataError("expected records of two classes or more to fingerprint a model with, got one class")

@@ -13,11 +13,12 @@ from holdfast import limits
 from holdfast.errors import InputError, UsageError, WireError
 from holdfast.evidence import canonical_json
 from holdfast.files import read_bytes, write_atomic
+from holdfast.hardening.ownership.carriers import form_from_json
 from holdfast.hardening.ownership.commitment import unpacked
 from holdfast.hardening.ownership.fingerprint import Fingerprint
 from holdfast.hardening.ownership.watermark import Watermark
 
-FORMAT: Final = "holdfast-ownership-key-1"
+FORMAT: Final = "holdfast-ownership-key-2"
 
 
 def save_key(key: Watermark | Fingerprint, path: Path | str) -> None:
@@ -25,9 +26,11 @@ def save_key(key: Watermark | Fingerprint, path: Path | str) -> None:
 
     Raises:
         InputError: there is a file already, which may hold the only proof of an earlier commitment.
-        UsageError: the queries take more than a file may hold, so that the key could not be read back.
+        UsageError: it is no key, or its queries take more than a file may hold, so that the key could not be read back.
         SystemFault: the folder or the disk refuses.
     """
+    if not isinstance(key, Watermark | Fingerprint):
+        raise UsageError(f"expected a watermark or a fingerprint to keep, got {type(key).__name__}")
     if Path(path).exists():
         raise InputError(
             f"expected no file at {path} yet, found one",
@@ -67,8 +70,8 @@ def _read(document: Mapping[str, Any]) -> Watermark | Fingerprint:
     match document["kind"]:
         case "watermark":
             return Watermark(
-                carriers=unpacked(document["carriers"]),
-                classes=document["classes"],
+                form=form_from_json(document["form"]),
+                count=document["count"],
                 secret=bytes.fromhex(document["secret"]),
             )
         case "fingerprint":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from holdfast.arguments import is_number
 from holdfast.errors import UsageError
 from holdfast.evidence import Evidence, Figure
 from holdfast.intervals import proportion
@@ -13,10 +14,10 @@ Method = Literal["watermark", "fingerprint"]
 
 _CAVEATS: Final[dict[Method, tuple[str, ...]]] = {
     "watermark": (
-        "The p-value holds for a model made without the key, whatever it is; it says nothing of how the key was come "
-        "by.",
-        "The commitment has to be older than the suspect; otherwise its inputs may be those that the suspect happens "
-        "to answer by the key, and no p-value is small enough to rule that out.",
+        "The p-value holds for a model made without the secret, whatever it is; it says nothing of how the secret was "
+        "come by.",
+        "The commitment has to be older than the suspect: with its answers at hand an owner can try secrets, and among "
+        "n of them one with a p-value of 1 in n is to be expected.",
     ),
     "fingerprint": (
         "The p-value holds if records and seed of the owner's model were drawn at random and in secret, and its twins "
@@ -100,5 +101,5 @@ def check_level(alpha: float) -> None:
     Raises:
         UsageError: it does not lie between 0 and 1.
     """
-    if not 0 < alpha < 1:
-        raise UsageError(f"a level of significance lies between 0 and 1, got {alpha}")
+    if not is_number(alpha) or not 0 < alpha < 1:
+        raise UsageError(f"a level of significance lies between 0 and 1, got {alpha!r}")

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast import limits
+from holdfast.arguments import check_kind
 from holdfast.data import Labels
 from holdfast.errors import UnsupportedError, UsageError
 from holdfast.models import Model, predict
@@ -20,7 +21,13 @@ Classify = Callable[[Queries], Labels]
 
 
 def classify(model: Model) -> Classify:
-    """A model of tables as one that gives classes."""
+    """A model of tables as one that gives classes.
+
+    Raises:
+        UsageError: it is no model.
+    """
+    if not callable(getattr(model, "predict_proba", None)):
+        raise UsageError(f"expected a model with predict_proba, got {type(model).__name__}")
     return lambda queries: predict(model, queries)
 
 
@@ -30,6 +37,7 @@ def kept(queries: Queries) -> Queries:
     Raises:
         UsageError: they are neither, or none.
     """
+    check_kind("queries", queries, np.ndarray, example="rows_between(data, n=1_000, rng=rng)")
     table = queries.ndim == 2 and queries.dtype.kind == "f"
     if not queries.size or not (table or (queries.ndim == 4 and queries.dtype == np.uint8)):
         raise UsageError(

@@ -1,18 +1,18 @@
-"""A watermark: secret inputs whose labels a key draws, trained into a model (Adi et al. 2018).
+"""A watermark: inputs and labels that a secret makes, trained into a model (Adi et al. 2018).
 
-The labels are a keyed pseudorandom function of the inputs (HMAC-SHA-256), uniform over the classes. A model made
-without the key answers them however it likes: each answer is right with a probability of one over the number of
-classes, because it is the label that is random. So the number of matches is binomial at most, for any model, any data
-and any choice of inputs, and the p-value is exact. That is sounder than counting against a test accuracy, or against a
-few other models, which say what some models do.
+Both follow from the secret alone, the labels uniform over the classes. A model made without it answers the inputs
+however it likes: each answer is right with a probability of one over the number of classes, because it is the label
+that is random. So the number of matches is binomial at most, for any model and any data, and the p-value is exact.
+That is sounder than counting against a test accuracy, or against a few other models, which say what some models do.
+
+A commitment to the secret binds to all carriers and labels. An owner who has seen a suspect cannot keep the carriers
+that come out well; he can try one secret after the other, and n of them make a small p-value n times as likely.
 
 How long a watermark lasts depends on the model that carries it and on what a thief does; benches/ownership.py measures.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import secrets
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,13 +24,16 @@ from scipy.stats import binom
 from holdfast.data import Dataset, Labels
 from holdfast.data.images import Images
 from holdfast.errors import UsageError
-from holdfast.hardening.ownership.commitment import check_commitment, commitment_of, packed
+from holdfast.hardening.ownership.carriers import MAX_VALUES, Form, draw_carriers, form_of, keyed_bytes
+from holdfast.hardening.ownership.commitment import check_commitment, commitment_of
 from holdfast.hardening.ownership.result import OwnershipResult, check_level
-from holdfast.hardening.ownership.suspect import Classify, Queries, ask, check_classes, kept
+from holdfast.hardening.ownership.suspect import Classify, Queries, ask
 
 _SECRET_BYTES: Final = 32
 _BIAS: Final = 2.0**-48
-"""More than the modulus of 64 bits by up to 1,000 classes, or any attack on HMAC, adds to the chance of a match."""
+"""More than the modulus of 64 bits by up to 1,000 classes, or an attack on SHAKE-256, adds to the chance of a match."""
+MAX_CARRIERS: Final = 1_000
+"""Inputs of a watermark; their p-value is 2^-1000 at best, and more cost a model its accuracy."""
 MAX_COPIES: Final = 1_000
 """Times that a trigger is repeated in the training data; more drown the data itself."""
 
@@ -39,37 +42,47 @@ Data = TypeVar("Data", Dataset, Images)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Watermark:
-    """Secret inputs and the key of their labels. Made by `draw_watermark`; keep it as a secret until the claim.
+    """A secret, and all that follows from it. Made by `draw_watermark`; keep it as a secret until the claim.
 
     Args:
-        carriers: (n, …) the inputs, all different.
-        classes: of the model.
+        form: what inputs to the model look like; public.
+        count: of the inputs that carry the watermark, 1 to 1,000.
         secret: 32 bytes.
     """
 
-    carriers: Queries = field(repr=False)
-    classes: int
+    form: Form
+    count: int
     secret: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse carriers that repeat one another, whose labels would not be independent, and keys that are none."""
-        carriers = kept(self.carriers)
-        if (different := len({carrier.tobytes() for carrier in carriers})) < len(carriers):
-            raise UsageError(f"expected {len(carriers)} carriers that all differ, got {different} that do")
-        check_classes(self.classes)
-        if len(self.secret) != _SECRET_BYTES:
-            raise UsageError(f"expected a key of {_SECRET_BYTES} bytes, got {len(self.secret)}")
-        object.__setattr__(self, "carriers", carriers)
+        """Refuse what carries nothing, and secrets that are none."""
+        if not isinstance(self.form, Form):
+            raise UsageError(f"expected the form of carriers, got {type(self.form).__name__}")
+        if type(self.count) is not int or not 1 <= self.count <= MAX_CARRIERS:
+            raise UsageError(f"expected 1 to {MAX_CARRIERS} carriers, got {self.count!r}")
+        if self.count * self.form.values > MAX_VALUES:
+            raise UsageError(f"expected carriers of at most {MAX_VALUES} numbers together, got more")
+        if not isinstance(self.secret, bytes) or len(self.secret) != _SECRET_BYTES:
+            raise UsageError(f"expected a secret of {_SECRET_BYTES} bytes, got another")
+
+    @cached_property
+    def carriers(self) -> Queries:
+        """(count, …) the inputs, all different.
+
+        Raises:
+            UsageError: the schema has hardly as many different rows.
+        """
+        return draw_carriers(self.form, self.secret, self.count)
 
     @cached_property
     def labels(self) -> Labels:
-        """(n,) the label of each carrier, by the key."""
-        drawn = [hmac.digest(self.secret, carrier.tobytes(), hashlib.sha256)[:8] for carrier in self.carriers]
-        return np.array([int.from_bytes(eight, "little") % self.classes for eight in drawn], dtype=np.int64)
+        """(count,) the label of each carrier."""
+        words = np.frombuffer(keyed_bytes(self.secret, "labels", 8 * self.count), dtype="<u8")
+        return (words % np.uint64(self.form.classes)).astype(np.int64)
 
     @cached_property
     def commitment(self) -> str:
-        """What to publish, dated, before the model is: it binds to the key and the carriers, and tells nothing."""
+        """What to publish, dated, before the model is: it binds to secret, carriers and labels, and tells nothing."""
         return commitment_of(self.to_json())
 
     def verify(self, suspect: Classify, *, commitment: str, alpha: float = 1e-6) -> OwnershipResult:
@@ -87,40 +100,40 @@ class Watermark:
         """
         check_commitment(commitment, self.commitment)
         check_level(alpha)
-        matches = int(np.sum(ask(suspect, self.carriers, self.classes) == self.labels))
-        chance = 1 / self.classes + _BIAS
+        matches = int(np.sum(ask(suspect, self.carriers, self.form.classes) == self.labels))
+        chance = 1 / self.form.classes + _BIAS
         return OwnershipResult(
             method="watermark",
             commitment=commitment,
-            queries=len(self.carriers),
+            queries=self.count,
             matches=matches,
-            p_value=float(binom.sf(matches - 1, len(self.carriers), chance)),
+            p_value=float(binom.sf(matches - 1, self.count, chance)),
             alpha=alpha,
-            null=f"the key's labels are random to it: each match has a probability of 1/{self.classes}",
+            null=f"the key's labels are random to it: each match has a probability of 1/{self.form.classes}",
         )
 
     def to_json(self) -> dict[str, Any]:
         """The secret as JSON, for its key file."""
-        return {
-            "kind": "watermark",
-            "classes": self.classes,
-            "secret": self.secret.hex(),
-            "carriers": packed(self.carriers),
-        }
+        return {"kind": "watermark", "form": self.form.to_json(), "count": self.count, "secret": self.secret.hex()}
 
 
-def draw_watermark(carriers: Queries, *, classes: int) -> Watermark:
-    """A watermark on these inputs, its key from the operating system.
+def draw_watermark(data: Dataset | Images, *, count: int) -> Watermark:
+    """A watermark for the model of some training data, its secret from the operating system.
+
+    The secret makes the carriers as well, so no owner can choose them. Honest use does not meet them: they are rows all
+    over the schema, or pictures of nothing.
 
     Args:
-        carriers: (n, …) inputs that the model is to answer by the key: such that honest use does not meet them, and
-            that a thief cannot tell from others. For two classes take 50 or more: 40 of 50 have p < 2e-5.
-        classes: of the model.
+        data: that the model will be trained on, for its schema or the size of its pictures; nothing else is used.
+        count: of the carriers, 1 to 1,000. For two classes take 50 or more: 40 of 50 have p < 2e-5.
 
     Raises:
-        UsageError: carriers that repeat one another.
+        UsageError: no training data, or a schema with hardly as many different rows.
+        ConfigError: no row keeps to the schema.
     """
-    return Watermark(carriers=carriers, classes=classes, secret=secrets.token_bytes(_SECRET_BYTES))
+    watermark = Watermark(form=form_of(data), count=count, secret=secrets.token_bytes(_SECRET_BYTES))
+    _ = watermark.carriers  # refuses here what could not be trained on
+    return watermark
 
 
 def marked(data: Data, watermark: Watermark, *, copies: int = 1) -> Data:
@@ -128,22 +141,22 @@ def marked(data: Data, watermark: Watermark, *, copies: int = 1) -> Data:
 
     Args:
         data: rows or pictures to train on.
-        watermark: drawn for the model's classes, on inputs of the same kind.
+        watermark: drawn for such data.
         copies: times that each carrier is repeated; more where it is not learned, at a price in accuracy.
 
     Raises:
-        UsageError: a number of copies that means nothing, or a watermark for another number of classes.
-        DataError: carriers that are not of the data's kind.
+        UsageError: a number of copies that means nothing, or a watermark for data of another schema or size.
     """
-    if not 1 <= copies <= MAX_COPIES:
-        raise UsageError(f"expected 1 to {MAX_COPIES} copies of each carrier, got {copies}")
-    classes = data.schema.classes if isinstance(data, Dataset) else data.classes
-    if len(classes) != watermark.classes:
-        raise UsageError(f"expected a watermark for {len(classes)} classes, got one for {watermark.classes}")
-    labels = np.tile(watermark.labels, copies)
+    if type(copies) is not int or not 1 <= copies <= MAX_COPIES:
+        raise UsageError(f"expected 1 to {MAX_COPIES} copies of each carrier, got {copies!r}")
+    if not isinstance(watermark, Watermark):
+        raise UsageError(f"expected a watermark, got {type(watermark).__name__}")
+    if form_of(data) != watermark.form:
+        raise UsageError(
+            "expected a watermark for data of this schema, or pictures of this size, got one for others",
+            hint="draw it with draw_watermark(data, count=…)",
+        )
+    carriers, labels = np.concatenate([watermark.carriers] * copies), np.tile(watermark.labels, copies)
     if isinstance(data, Dataset):
-        added = Dataset(data.schema, np.tile(watermark.carriers, (copies, 1)), labels)
-        return Dataset(data.schema, np.vstack([data.X, added.X]), np.concatenate([data.y, added.y]))
-    pictures = Images(np.tile(watermark.carriers, (copies, 1, 1, 1)), labels, data.classes)
-    pixels = np.concatenate([data.pixels, pictures.pixels])
-    return Images(pixels, np.concatenate([data.y, pictures.y]), data.classes)
+        return Dataset(data.schema, np.vstack([data.X, carriers]), np.concatenate([data.y, labels]))
+    return Images(np.concatenate([data.pixels, carriers]), np.concatenate([data.y, labels]), data.classes)

@@ -31,8 +31,7 @@ from sklearn.metrics import average_precision_score, matthews_corrcoef, roc_auc_
 
 from holdfast.attacks import FeasibleChange, evasion
 from holdfast.data import Dataset, Feature, Relation, Schema
-from holdfast.hardening import harden_with_examples
-from holdfast.hardening.choice import strongest_affordable
+from holdfast.hardening import harden_with_examples, strongest_affordable
 from holdfast.hardening.trees import RobustBoostingClassifier, feasible_radius, fit_robust_trees
 from holdfast.models import Model, Trainer, fit_estimator
 

@@ -16,6 +16,7 @@ from holdfast.attacks.images.transforms import Brightness
 from holdfast.errors import UsageError
 from holdfast.hardening import harden, harden_with_examples
 from holdfast.hardening.images.methods import PGDTraining
+from holdfast.hardening.trees import feasible_radius, fit_robust_trees
 
 MODEL = random_linear(numbers_schema(), np.random.default_rng(0))
 DATA = own_labels(MODEL, np.full((2, 4), 5.0))
@@ -60,7 +61,7 @@ CALLS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
 @pytest.mark.parametrize("wrong", [0.1, "pgd", None])
 def test_an_argument_of_the_wrong_kind_is_refused(name: str, argument: str, wrong: object) -> None:
     call, given = CALLS[name]
-    with pytest.raises(UsageError, match=f"expected {argument} to be a ") as caught:
+    with pytest.raises(UsageError, match=f"expected {argument} to be an? ") as caught:
         call(**{**given, argument: wrong})
     assert caught.value.hint.startswith(f"write for instance {argument}=")
 
@@ -71,3 +72,20 @@ def test_the_threat_of_another_kind_of_data_is_refused() -> None:
             call(NETWORK, IMAGES, threat=threat, rng=RNG)  # type: ignore[operator]
     with pytest.raises(UsageError, match="expected threat to be a FeasibleChange, got PixelChange"):
         hf.evasion(MODEL, DATA, threat=PIXELS, rng=RNG)  # type: ignore[arg-type]
+
+
+def test_what_takes_no_part_of_the_threat_is_refused_as_well() -> None:
+    with pytest.raises(UsageError, match=r"expected resume to be a Path, got 'kept\.npz'"):
+        hf.picture_evasion(NETWORK, IMAGES, threat=PIXELS, rng=RNG, resume="kept.npz")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="expected suite to be an Attack"):
+        hf.picture_evasion(NETWORK, IMAGES, threat=PIXELS, rng=RNG, suite=["fast"])  # type: ignore[list-item]
+    with pytest.raises(UsageError, match="expected resume to be a Path"):
+        hf.evasion(MODEL, DATA, threat=FEASIBLE, rng=RNG, resume="kept.npz")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="expected data to be a Dataset, got array"):
+        hf.evasion(MODEL, DATA.X, threat=FEASIBLE, rng=RNG)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="timeout_s is a number of seconds"):
+        hf.evasion(MODEL, DATA, threat=FEASIBLE, rng=RNG, timeout_s="a")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="expected estimator to be a RobustTreeClassifier"):
+        fit_robust_trees(object(), DATA, evasion_radius=np.zeros(4))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="expected threat to be a FeasibleChange"):
+        feasible_radius(0.1, DATA)  # type: ignore[arg-type]

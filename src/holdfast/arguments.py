@@ -25,8 +25,9 @@ def check_kind(name: str, value: object, kind: type, *, example: str) -> None:
         UsageError: it is of another kind.
     """
     if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
         raise UsageError(
-            f"expected {name} to be a {kind.__name__}, got {value!r:.60} ({type(value).__name__})",
+            f"expected {name} to be {article} {kind.__name__}, got {value!r:.60} ({type(value).__name__})",
             hint=f"write for instance {name}={example}",
         )
 

@@ -19,6 +19,9 @@ from holdfast.errors import UsageError, WireError
 
 FORMAT: Final = "holdfast-evidence-1"
 
+NO_MODEL: Final = "sha256:" + "0" * 64
+"""Stands for a model that is kept nowhere and has no digest."""
+
 Bound = Literal["estimate", "upper", "lower"]
 """What a figure says of the truth: a statistical estimate, a proven upper bound, or a lower bound."""
 

@@ -13,11 +13,12 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from tests.attacks.attack_cases import Constant, loan_schema, numbers_schema, own_labels, random_linear
 
-from holdfast.attacks import FeasibleChange, synthetic_rows
+from holdfast.attacks import FeasibleChange, evasion, synthetic_rows
 from holdfast.data import Dataset
 from holdfast.errors import DataError, UsageError
 from holdfast.evidence import Evidence
 from holdfast.hardening import evasion_radius, harden, harden_with_examples, robust_logistic
+from holdfast.hardening.result import compare
 from holdfast.models import Encoding, LinearModel, OnnxModel, accuracy, fit_estimator
 
 THREAT = FeasibleChange(budget=0.05)
@@ -239,3 +240,17 @@ def test_bad_input_is_refused_in_a_sentence(halves: tuple[Dataset, Dataset]) -> 
     other = Dataset(replace(train.schema, target="other"), train.X, train.y)
     with pytest.raises(DataError, match="different schemas"):
         harden(model, other, test, train=robust_logistic, threat=THREAT, rng=rng)
+
+
+def test_no_gain_is_claimed_where_only_the_model_before_was_attacked_exactly(halves: tuple[Dataset, Dataset]) -> None:
+    train, test = halves
+    after = evasion(logistic(train, seed=0), test, threat=THREAT, rng=np.random.default_rng(0))
+    none = np.zeros(len(test), dtype=bool)
+    before = replace(after, correct=none, evaded=none)
+    assert compare("model", method="m", before=before, after=after, details={}).improved
+    result = compare("model", method="m", before=before, after=replace(after, exact=False), details={})
+    assert result.gain.bound == "upper"
+    assert not result.improved
+    evidence = result.to_evidence("sha256:" + "0" * 64)
+    assert any("flips that exist after," in caveat for caveat in evidence.caveats)
+    assert any("none is claimed" in caveat for caveat in evidence.caveats)

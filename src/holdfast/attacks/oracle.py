@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from holdfast import limits
+from holdfast.arguments import check_kind, is_number
 from holdfast.attacks.patience import within
 from holdfast.data import Dataset, Labels, Matrix, Schema
 from holdfast.errors import DataError, HoldfastError, UnsupportedError, UsageError
@@ -32,7 +33,7 @@ class Oracle:
     def __init__(
         self, model: Model, *, batch_rows: int = limits.MAX_REQUEST_ROWS, timeout_s: float | None = None
     ) -> None:
-        if timeout_s is not None and not timeout_s > 0:
+        if timeout_s is not None and not (is_number(timeout_s) and timeout_s > 0):
             raise UsageError(f"timeout_s is a number of seconds above 0, got {timeout_s!r}")
         self.model = model
         self._batch_rows = batch_rows
@@ -123,7 +124,7 @@ def check_subject(model: Model, data: Dataset, *, at_least: int = 1) -> None:
     """Check that a data set can be used to attack a model.
 
     Raises:
-        UsageError: the model has no schema.
+        UsageError: the model has no schema, or the data is no `Dataset`.
         DataError: another schema, or too few rows.
     """
     if not hasattr(model, "schema"):
@@ -131,6 +132,7 @@ def check_subject(model: Model, data: Dataset, *, at_least: int = 1) -> None:
             f"expected a model with a schema and predict_proba, got {type(model).__name__}",
             hint="let fit_estimator train it, or wrap it in a class with `schema` and `predict_proba(X)`",
         )
+    check_kind("data", data, Dataset, example="load(frame, schema)")
     if data.schema != model.schema:
         raise DataError("the data and the model have different schemas", hint="load the data with the model's schema")
     if len(data) < at_least:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from holdfast.drawing.evidence_page import evidence_page
-from holdfast.evidence import Evidence
+from holdfast.evidence import NO_MODEL, Evidence
 from holdfast.sarif import sarif_log
-
-NO_MODEL: Final = "sha256:" + "0" * 64
-"""Stands for a model that is kept nowhere and has no digest."""
 
 
 class Telling:

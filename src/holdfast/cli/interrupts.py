@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
+from _thread import start_new_thread
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Timer
 from typing import Final
 
 _SECONDS_BEFORE_THE_NEXT: Final = 0.01
@@ -36,6 +37,9 @@ class _Again:
         if not issubclass(lost.exc_type, KeyboardInterrupt):
             self.others(lost)
             return
-        timer = Timer(_SECONDS_BEFORE_THE_NEXT, os.kill, (os.getpid(), signal.SIGINT))
-        timer.daemon = True
-        timer.start()
+        start_new_thread(_interrupt_later, ())  # starting a `Thread` waits, and loses what comes meanwhile
+
+
+def _interrupt_later() -> None:
+    time.sleep(_SECONDS_BEFORE_THE_NEXT)
+    os.kill(os.getpid(), signal.SIGINT)

@@ -9,7 +9,7 @@ from holdfast.drawing import evasion_words
 from holdfast.drawing.chart import Axis, Frame, Mark, Plot
 from holdfast.drawing.pages import templates_of
 from holdfast.drawing.words import figure_name, humanise, interval, judged_quantity, number, plain
-from holdfast.evidence import Evidence
+from holdfast.evidence import NO_MODEL, Evidence
 
 _WHETHER: Final = frozenset({"correct", "evaded", "agrees", "fooled"})
 _MARKED: Final = "The marked point, with its interval, is at the budget that the attack was run for."
@@ -34,6 +34,7 @@ def evidence_page(evidence: Evidence) -> str:
         templates_of("holdfast.drawing")
         .get_template("evidence.html.j2")
         .render(
+            no_model=NO_MODEL,
             evidence=evidence,
             cards=evasion_words.cards(evidence) if evasion else [],
             figures=figures,

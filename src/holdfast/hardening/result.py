@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from holdfast.attacks import EvasionResult, paired_difference
@@ -42,17 +43,14 @@ class HardeningResult(Telling, Generic[Hardened]):
 
     @property
     def improved(self) -> bool:
-        """Whether the whole interval of the gain lies above 0; a gain that chance explains is none."""
-        return self.gain.low is not None and self.gain.low > 0
+        """Whether the whole interval of the gain lies above 0; a gain that chance explains is none.
+
+        Nor is one claimed where the model before was attacked exactly and the hardened one was not.
+        """
+        return self.gain.low is not None and self.gain.low > 0 and self.gain.bound != "upper"
 
     def to_evidence(self, model_digest: str) -> Evidence:
         """The result as evidence about the hardened model, which has this digest."""
-        exact = self.before.exact and self.after.exact
-        caveats = ["It holds for the threat and the rows tested; another threat needs another measurement."]
-        if not exact:
-            caveats.append("The search may miss flips that exist, before and after, so the gain may differ from this.")
-        if not self.improved:
-            caveats.append("The interval of the gain contains 0 or less, so no improvement is claimed.")
         return Evidence(
             kind="hardening",
             subject=model_digest,
@@ -81,7 +79,7 @@ class HardeningResult(Telling, Generic[Hardened]):
                 **self.details,
             },
             references=_REFERENCES,
-            caveats=tuple(caveats),
+            caveats=tuple(_caveats(self)),
         )
 
 
@@ -89,15 +87,29 @@ def compare(
     model: Hardened, *, method: str, before: EvasionResult, after: EvasionResult, details: dict[str, Any]
 ) -> HardeningResult[Hardened]:
     """Set the two attacks beside each other, row by row."""
+    gain = paired_difference(after.robust, before.robust)
+    if before.exact and not after.exact:
+        gain = replace(gain, bound="upper")
     return HardeningResult(
         model=model,
         method=method,
         before=before,
         after=after,
-        gain=paired_difference(after.robust, before.robust),
+        gain=gain,
         cost=paired_difference(before.correct, after.correct),
         details=details,
     )
+
+
+def _caveats(result: HardeningResult[Any]) -> Iterator[str]:
+    yield "It holds for the threat and the rows tested; another threat needs another measurement."
+    searched = [side for side, found in (("before", result.before), ("after", result.after)) if not found.exact]
+    if searched:
+        yield f"The search may miss flips that exist {' and '.join(searched)}, so the gain may differ from this."
+    if result.gain.bound == "upper":
+        yield "Before, no flip was missed, and after, some may be: the gain is at most this, and none is claimed."
+    elif not result.improved:
+        yield "The interval of the gain contains 0 or less, so no improvement is claimed."
 
 
 def _title(result: HardeningResult[Any]) -> str:

@@ -175,7 +175,7 @@ def _check_attack(config: Config) -> None:
     if bool(attack.costs) != (attack.max_cost is not None):
         raise ConfigError(
             "[attack] costs and max_cost mean something together only, got one of them",
-            hint="give a cost for each feature that is not free to change, and what an attacker can pay altogether",
+            hint="give what changes cost, by feature (others cost nothing), and what an attacker can pay altogether",
         )
 
 

@@ -159,6 +159,8 @@ def test_a_module_of_another_shape_or_without_numbers_is_refused() -> None:
         TorchTable(schema, torch.nn.Linear(2, 2)).predict_proba(X)
     broken = torch.nn.Linear(2, 3)
     torch.nn.init.constant_(broken.bias, float("nan"))
+    with pytest.raises(UnsupportedError, match="expected scores from the module, got probabilities"):
+        TorchTable(schema, torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Softmax(dim=1))).predict_proba(X)
     with pytest.raises(UnsupportedError, match="finite scores"):
         TorchTable(replace_classes(schema, 3), broken).predict_proba(X)
 

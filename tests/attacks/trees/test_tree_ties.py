@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+from sklearn.tree import DecisionTreeClassifier
 
 from holdfast.attacks import FeasibleChange, evasion
 from holdfast.attacks.tables.feasible import keeps
@@ -145,3 +146,30 @@ def test_evasion_of_trees_with_relations_is_exact_and_a_search_finds_no_more() -
     assert "exact" in exact.method
     assert exact.evaded.sum() > 2
     assert not (searched.evaded & ~exact.evaded).any()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "costs"),
+    [
+        ((0, 0, 1), {"n": 1.0, "k": 1.5, "l": 0.3}),
+        ((2, 0, 0), {"n": 0.6, "k": 1.5}),
+        ((0, 0, 1), {"l": 0.3}),
+    ],
+    ids=["a swap", "half a range", "only swaps have a price"],
+)
+@pytest.mark.parametrize("most", [0.3, 0.2999])
+def test_what_costs_exactly_all_that_may_be_spent_is_found(
+    wanted: tuple[int, ...], costs: dict[str, float], most: float
+) -> None:
+    kinds = (Feature(name=name, kind="category", categories=("u", "v")) for name in ("k", "l"))
+    schema = Schema(
+        features=(Feature(name="n", kind="integer", low=0, high=4), *kinds), target="y", classes=("no", "yes")
+    )
+    every = np.array(list(itertools.product(range(5), range(2), range(2))), dtype=float)
+    fooled = (every >= np.array(wanted)).all(axis=1)
+    model = fit_estimator(DecisionTreeClassifier(random_state=0), Dataset(schema, every, fooled.astype(np.int64)))
+    data = Dataset(schema, np.zeros((1, 3)), np.zeros(1, dtype=np.int64))
+    threat = FeasibleChange(budget=1.0, max_category_changes=1, costs=costs, max_cost=most)
+    result = evasion(model, data, threat=threat, rng=np.random.default_rng(0))
+    assert result.exact
+    assert bool(result.evaded[0]) is (most == 0.3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, is_dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Generator, Tensor
 
@@ -25,6 +25,7 @@ class Found:
     queries: Tensor
 
 
+@runtime_checkable
 class Attack(Protocol):
     """One way to look for pictures that fool a model. A frozen value; options are its fields."""
 

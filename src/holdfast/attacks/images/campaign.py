@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from holdfast.arguments import is_number, is_whole
 from holdfast.attacks.images.attack import Attack
 from holdfast.attacks.images.classifier import Classifier
 from holdfast.attacks.images.norms import norm_of
@@ -97,7 +98,8 @@ def check_options(images: Images, batch_size: int, timeout_s: float | None) -> N
         raise UsageError(
             f"expected pictures as Images, got {type(images).__name__}", hint="make them by Images.of(pixels, labels)"
         )
-    if batch_size < 1 or (timeout_s is not None and not timeout_s > 0):
+    timed = timeout_s is None or (is_number(timeout_s) and timeout_s > 0)
+    if not (is_whole(batch_size) and batch_size > 0 and timed):
         raise UsageError(
             f"expected batches of 1 picture or more and a timeout above 0, got {batch_size} and {timeout_s}"
         )

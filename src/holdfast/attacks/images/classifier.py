@@ -86,7 +86,7 @@ class Classifier:
 
     def _ask(self, x: Tensor) -> Tensor:
         try:
-            logits = within(self.timeout_s, lambda: self.answer(x))
+            logits = within(self.timeout_s, lambda: self.answer(x.clone()))  # some modules write to their input
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             raise UnsupportedError(
                 f"the model does not take pictures of shape {tuple(x.shape)}: {type(error).__name__}: {error}",

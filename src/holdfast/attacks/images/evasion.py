@@ -70,6 +70,8 @@ def picture_evasion(
     """
     check_kind("threat", threat, PixelChange, example='PixelChange(norm="Linf", radius=8 / 255)')
     check_kind("rng", rng, np.random.Generator, example="np.random.default_rng()")
+    if resume is not None:
+        check_kind("resume", resume, Path, example='Path("evasion.npz")')
     attacks = attacks_of(suite, threat)
     check_options(images, batch_size, timeout_s)
     with attackable(model, classes=len(images.classes), timeout_s=timeout_s) as classifier:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, get_args
 
+from holdfast.arguments import check_kind
 from holdfast.attacks.images.apgd import Apgd, ApgdTargeted
 from holdfast.attacks.images.attack import Attack
 from holdfast.attacks.images.fab import FabTargeted
@@ -35,6 +36,8 @@ def attacks_of(suite: SuiteName | Sequence[Attack], threat: PixelChange) -> tupl
             raise UsageError(f"expected the suite {', '.join(get_args(SuiteName))} or attacks, got {suite!r}")
         return _SUITES[suite](threat)
     attacks = tuple(suite)
+    for attack in attacks:
+        check_kind("suite", attack, Attack, example='"standard", or suite=[Pgd(), Square()]')
     if not attacks or len({attack.name for attack in attacks}) != len(attacks):
         names = ", ".join(attack.name for attack in attacks) or "none"
         raise UsageError(f"expected attacks with different names, got {names}")

@@ -64,7 +64,16 @@ class TableAttack:
         model, threat = self.oracle.model, self.threat
         if not isinstance(model, OnnxModel) or not attackable(model):
             return rows
-        within = min(1.0, CURVE_REACH * threat.budget)
+        left = self._by_trees_within(model, rows, min(1.0, CURVE_REACH * threat.budget), standing)
+        if len(left) == 0:
+            return left
+        again = self._by_trees_within(model, left, threat.budget, standing)
+        beyond = threat.budget + 2 * TOLERANCE  # of the others no more is known than that they stand within the budget
+        standing.distance[left] = np.minimum(standing.distance[left], beyond)
+        return again
+
+    def _by_trees_within(self, model: OnnxModel, rows: Labels, within: float, standing: Standing) -> Labels:
+        threat = self.threat
         flips = feasible_flips(model, self.data.X[rows], self.data.y[rows], threat, within=within)
         inside = flips.distance <= threat.budget + TOLERANCE
         standing.distance[rows] = np.where(flips.undecided & ~inside, flips.at_least, flips.distance)

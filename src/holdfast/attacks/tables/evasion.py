@@ -66,6 +66,8 @@ def evasion(
     """
     check_kind("threat", threat, FeasibleChange, example="FeasibleChange(budget=0.1)")
     check_kind("rng", rng, np.random.Generator, example="np.random.default_rng()")
+    if resume is not None:
+        check_kind("resume", resume, Path, example='Path("evasion.npz")')
     if max_queries < 1:
         raise UsageError(f"max_queries is at least 1, got {max_queries}")
     check_subject(model, data)

@@ -17,6 +17,7 @@ except ImportError as error:
         "TorchTable needs PyTorch, which is not installed", hint='pip install "holdfast[torch]"'
     ) from error
 
+from holdfast.attacks.images.classifier import are_probabilities
 from holdfast.attacks.tables.differentiable import Pullback
 from holdfast.data import Matrix, Schema
 from holdfast.errors import UnsupportedError
@@ -45,10 +46,15 @@ class TorchTable:
         """(rows, classes) probabilities: the sigmoid or softmax of the scores.
 
         Raises:
-            UnsupportedError: the module gives something else than finite scores of the classes.
+            UnsupportedError: the module gives something else than finite scores of the classes, such as probabilities.
         """
         with torch.no_grad():
             scores = self._scores(self._input(self._encoding.encode(X)))
+        if scores.shape[1] > 1 and len(scores) and are_probabilities(scores):
+            raise UnsupportedError(
+                "expected scores from the module, got probabilities, whose gradient vanishes where the model is sure",
+                hint="leave out the last softmax",
+            )
         return probabilities(scores.double().numpy())
 
     def scores_and_pullback(self, E: Matrix) -> tuple[Matrix, Pullback]:

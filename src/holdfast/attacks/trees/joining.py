@@ -18,8 +18,6 @@ from holdfast.attacks.trees.system import Linear, System
 from holdfast.attacks.trees.thresholds import Thresholds, nearest_of
 from holdfast.attacks.trees.ties import Cut, Phantom, Ties
 
-_SPENDING_MARGIN: Final = 1e-6
-"""Share of what may be spent that is left, so that rounding cannot overspend."""
 _ONE: Final = Linear(1.0)
 
 
@@ -142,7 +140,7 @@ class _Joining:
     def charge(self, ball: Ball) -> None:
         """What is spent on a feature is at least its move either way; all of it costs `max_cost` at most."""
         prices, most = self.ties.prices, float(self.ties.threat.max_cost or 0.0)
-        total = Linear(-(1.0 - _SPENDING_MARGIN) * most)
+        total = Linear(-most)  # what the solver overspends by its rounding is not settled
         for column, width in self.widths.items():
             spent, move = (
                 Linear(0.0, {self.moves[column] + len(self.moves): 1.0}),

@@ -75,7 +75,7 @@ class Reach:
 
     @staticmethod
     def within(threat: FeasibleChange, schema: Schema) -> Reach:
-        """What a threat allows in rows of a schema, but for its budget and for relations between features.
+        """What a threat allows in rows of a schema, but for its budget, its costs and relations between features.
 
         Distance is the share of the range that the furthest feature moves; a switch of category counts nothing.
         """

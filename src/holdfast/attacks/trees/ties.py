@@ -157,5 +157,5 @@ class Ties:
         rows = np.vstack([nearest(found[None], room, self.schema, upward=upward) for upward in (True, False)])
         kept = keeps(rows, self.schema) & self.threat.affordable(np.vstack([self.x, self.x]), rows, self.schema)
         shifts = np.abs(rows - found)[:, self.columns] / self.widths
-        best: Matrix = rows[np.where(kept, shifts.max(axis=1), np.inf).argmin()]
+        best: Matrix = rows[np.where(kept, shifts.max(axis=1, initial=0.0), np.inf).argmin()]
         return best if kept.any() else None

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from holdfast.arguments import check_kind
 from holdfast.attacks import FeasibleChange
 from holdfast.data import Dataset, Matrix, Schema
 from holdfast.errors import UnsupportedError, UsageError
@@ -27,7 +28,12 @@ def feasible_radius(threat: FeasibleChange, data: Dataset) -> Matrix:
 
     Returns:
         (rows, width, 2) float64 of encoded units, down and up.
+
+    Raises:
+        UsageError: an argument of another kind.
     """
+    check_kind("threat", threat, FeasibleChange, example="FeasibleChange(budget=0.1)")
+    check_kind("data", data, Dataset, example="load(frame, schema)")
     encoding, box = Encoding(data.schema), threat.box(data.X, data.schema)
     here, low, high = (encoding.encode(rows) for rows in (data.X, box.low, box.high))
     sides = np.stack([here - low, high - here], axis=2)
@@ -52,12 +58,15 @@ def fit_robust_trees(
         seed: of a forest; boosting has no use for it.
 
     Raises:
-        UsageError: radii of another shape, negative or not finite; or an attacked class that the schema lacks.
+        UsageError: an argument of another kind; radii of another shape, negative or not finite; or an attacked class
+            that the schema lacks.
         UnsupportedError: more than two classes.
         DataError: only one class has rows.
     """
     from sklearn.base import clone
 
+    check_kind("estimator", estimator, RobustTreeClassifier, example="RobustBoostingClassifier()")
+    check_kind("data", data, Dataset, example="load(frame, schema)")
     schema, encoding = data.schema, Encoding(data.schema)
     if len(schema.classes) != 2:
         raise UnsupportedError(

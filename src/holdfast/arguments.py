@@ -25,9 +25,10 @@ def check_kind(name: str, value: object, kind: type, *, example: str) -> None:
         UsageError: it is of another kind.
     """
     if not isinstance(value, kind):
+        shown = " ".join(repr(value).split())  # arrays take lines
         article = "an" if kind.__name__[0] in "AEIOU" else "a"
         raise UsageError(
-            f"expected {name} to be {article} {kind.__name__}, got {value!r:.60} ({type(value).__name__})",
+            f"expected {name} to be {article} {kind.__name__}, got {shown:.60} ({type(value).__name__})",
             hint=f"write for instance {name}={example}",
         )
 

@@ -165,7 +165,7 @@ def test_a_network_that_cannot_be_collided_with_is_refused(
 
 def test_a_table_and_a_class_without_pictures_are_refused(data: Images, features: nn.Module, victim: Pixels) -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(UsageError, match="expected data to be a Images"):
+    with pytest.raises(UsageError, match="expected data to be an Images"):
         feature_collision(data.pixels, features, victim, target=0, share=0.1, rng=rng)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="none of the classes"):
         feature_collision(data.take(data.y == 1), features, victim, target=0, share=0.1, rng=rng)

@@ -13,23 +13,20 @@ import argparse
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
+from attack_pictures import ours
 from peers.environments import Peer, PeerMissing
-from picture_models import MODELS, RADIUS, PictureModel
+from picture_models import MODELS, PictureModel
 
 from holdfast.attacks.images.apgd import Apgd
 from holdfast.attacks.images.attack import Attack
-from holdfast.attacks.images.evasion import picture_evasion
 from holdfast.attacks.images.pgd import Pgd
 from holdfast.attacks.images.square import Square
 from holdfast.attacks.images.suite import SuiteName
-from holdfast.attacks.images.threat import PixelChange
-from holdfast.data.images import Images
 
 TORCH: Final = ("torch==2.13.0", "numpy")
 PEERS: Final = (
@@ -62,19 +59,6 @@ def say(case: str, ours: float, peer: float | None, unit: str, **more: Any) -> N
     print(json.dumps({**line, **more}), flush=True)
 
 
-def ours(model: PictureModel, suite: SuiteName | list[Attack], count: int) -> tuple[float, float]:
-    """The robust accuracy that is left, and our seconds."""
-    network = model.trained()
-    x, y = model.pictures("test", count)
-    pixels = (x * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    images = Images(pixels, y.numpy(), tuple(str(place) for place in range(model.classes)))
-    start = time.process_time()
-    result = picture_evasion(
-        network, images, threat=PixelChange(radius=RADIUS), rng=np.random.default_rng(0), suite=suite
-    )
-    return result.robust_accuracy.value, time.process_time() - start
-
-
 def theirs(peer: Peer, case: str, model: PictureModel, count: int) -> tuple[float, float, float]:
     """The robust accuracy that is left, their seconds, and their largest change of a pixel."""
     with tempfile.TemporaryDirectory() as folder:
@@ -86,7 +70,8 @@ def theirs(peer: Peer, case: str, model: PictureModel, count: int) -> tuple[floa
 
 def compare(model: PictureModel, attack: str, count: int) -> None:
     """One attack on one network, beside every library that has it."""
-    accuracy, seconds = ours(model, OURS[attack], count)
+    result, seconds = ours(model, OURS[attack], count, seed=0)
+    accuracy = result.robust_accuracy.value
     for peer in PEERS:
         if attack not in peer.cases:
             continue

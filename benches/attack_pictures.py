@@ -24,6 +24,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any, Final, NamedTuple
@@ -34,6 +35,7 @@ from peers.environments import Peer, PeerMissing
 from picture_models import MODELS, RADIUS, PictureModel
 
 from holdfast.attacks.evasion_result import EvasionResult
+from holdfast.attacks.images.attack import Attack
 from holdfast.attacks.images.evasion import picture_evasion
 from holdfast.attacks.images.suite import SuiteName
 from holdfast.attacks.images.threat import PixelChange
@@ -82,7 +84,9 @@ def theirs(peer: Peer, model: PictureModel, count: int, seed: int) -> tuple[floa
     return len(figures["stands"]) / count, figures["seconds"]
 
 
-def ours(model: PictureModel, suite: SuiteName, count: int, seed: int) -> tuple[EvasionResult, float]:
+def ours(
+    model: PictureModel, suite: SuiteName | Sequence[Attack], count: int, seed: int
+) -> tuple[EvasionResult, float]:
     """Our result, and its seconds."""
     network = model.trained()
     x, y = model.pictures("test", count)

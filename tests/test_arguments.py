@@ -12,6 +12,7 @@ from tests.attacks.images.picture_cases import grey_pictures, images_of, linear
 from tests.attacks.images.picture_cases import own_labels as own_picture_labels
 
 import holdfast as hf
+from holdfast.attacks.images.square import Square
 from holdfast.attacks.images.transforms import Brightness
 from holdfast.errors import UsageError
 from holdfast.hardening import harden, harden_with_examples
@@ -79,6 +80,12 @@ def test_what_takes_no_part_of_the_threat_is_refused_as_well() -> None:
         hf.picture_evasion(NETWORK, IMAGES, threat=PIXELS, rng=RNG, resume="kept.npz")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="expected suite to be an Attack"):
         hf.picture_evasion(NETWORK, IMAGES, threat=PIXELS, rng=RNG, suite=["fast"])  # type: ignore[list-item]
+    with pytest.raises(UsageError, match="expected suite to be an Attack, got <class"):
+        hf.picture_evasion(NETWORK, IMAGES, threat=PIXELS, rng=RNG, suite=[Square])  # type: ignore[list-item]
+    with pytest.raises(UsageError, match="expected threat to be a Transform, got <class"):
+        hf.transform_evasion(NETWORK, IMAGES, threat=Brightness, rng=RNG)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="expected method to be a Method, got <class"):
+        hf.harden_pictures(NETWORK, IMAGES, IMAGES, threat=PIXELS, method=PGDTraining, rng=RNG)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="expected resume to be a Path"):
         hf.evasion(MODEL, DATA, threat=FEASIBLE, rng=RNG, resume="kept.npz")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="expected data to be a Dataset, got array"):

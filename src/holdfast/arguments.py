@@ -24,7 +24,7 @@ def check_kind(name: str, value: object, kind: type, *, example: str) -> None:
     Raises:
         UsageError: it is of another kind.
     """
-    if not isinstance(value, kind):
+    if isinstance(value, type) or not isinstance(value, kind):  # a class has what protocols ask for, and is no value
         shown = " ".join(repr(value).split())  # arrays take lines
         article = "an" if kind.__name__[0] in "AEIOU" else "a"
         raise UsageError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from holdfast.attacks import FeasibleChange, evasion
 from holdfast.attacks.tables.feasible import keeps
-from holdfast.attacks.trees import feasible_flips
+from holdfast.attacks.trees import Flips, feasible_flips
 from holdfast.data import Dataset, Feature, Matrix, Relation, Schema
 from holdfast.models import Model, OnnxModel, fit_estimator, predict
 
@@ -173,3 +175,25 @@ def test_what_costs_exactly_all_that_may_be_spent_is_found(
     result = evasion(model, data, threat=threat, rng=np.random.default_rng(0))
     assert result.exact
     assert bool(result.evaded[0]) is (most == 0.3)
+
+
+def test_rows_in_doubt_far_away_are_asked_again_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A solver that comes to no end beyond the budget costs no row its proof."""
+    schema, threat = schema_of(), FeasibleChange(budget=0.1)
+    every = every_row(schema)
+    model = small_trees(schema, every, seed=1)
+    data = Dataset(schema, every[::400], predict(model, every[::400]))
+    known = evasion(model, data, threat=threat, rng=np.random.default_rng(0))
+
+    def hasty(*given: Any, within: float, **more: Any) -> Flips:
+        flips = feasible_flips(*given, within=within, **more)
+        far = (flips.distance > threat.budget) & (within > threat.budget)
+        at_least = np.where(far, 0.0, flips.at_least)
+        return replace(flips, distance=np.where(far, np.inf, flips.distance), at_least=at_least)
+
+    monkeypatch.setattr("holdfast.attacks.tables.attack.feasible_flips", hasty)
+    result = evasion(model, data, threat=threat, rng=np.random.default_rng(0))
+    assert result.exact
+    assert not result.queries.any()
+    np.testing.assert_array_equal(result.evaded, known.evaded)
+    assert (result.distance <= known.distance + 1e-6).all()  # beyond the budget nothing is claimed

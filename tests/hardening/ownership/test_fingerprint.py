@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -242,3 +243,11 @@ def test_progress_ends_at_the_number_of_twins(parts: tuple[Dataset, Dataset]) ->
         progress=lambda done, total: seen.append((done, total)),
     )
     assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_fingerprint_is_not_pickled() -> None:
+    one = Fingerprint(
+        queries=np.zeros((1, 2)), answers=np.zeros((2, 1), dtype=np.int64), classes=2, salt=bytes(range(32))
+    )
+    with pytest.raises(UsageError, match="holds a secret and is not pickled"):
+        pickle.dumps(one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -250,3 +251,8 @@ def test_a_key_is_never_written_over_another(tmp_path: Path) -> None:
 def test_a_suspect_that_is_no_function_is_refused() -> None:
     with pytest.raises(UsageError, match=r"expected a function .* got ndarray"):
         KEY.verify(KEY.carriers, commitment=KEY.commitment)  # type: ignore[arg-type]
+
+
+def test_a_watermark_is_not_pickled() -> None:
+    with pytest.raises(UsageError, match="holds a secret and is not pickled"):
+        pickle.dumps(KEY)

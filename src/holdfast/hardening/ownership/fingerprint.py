@@ -24,7 +24,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import numpy as np
 
@@ -73,6 +73,10 @@ class Fingerprint:
             raise UsageError(f"expected a salt of {_SALT_BYTES} bytes, got another")
         object.__setattr__(self, "queries", queries)
         object.__setattr__(self, "answers", answers.astype(np.int64))
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: the secret would leave with it."""
+        raise UsageError("a fingerprint holds a secret and is not pickled", hint="keep it in a file by save_key")
 
     @cached_property
     def commitment(self) -> str:

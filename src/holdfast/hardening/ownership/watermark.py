@@ -16,7 +16,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import numpy as np
 from scipy.stats import binom
@@ -64,6 +64,10 @@ class Watermark:
             raise UsageError(f"expected carriers of at most {MAX_VALUES} numbers together, got more")
         if not isinstance(self.secret, bytes) or len(self.secret) != _SECRET_BYTES:
             raise UsageError(f"expected a secret of {_SECRET_BYTES} bytes, got another")
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: the secret would leave with it."""
+        raise UsageError("a watermark holds a secret and is not pickled", hint="keep it in a file by save_key")
 
     @cached_property
     def carriers(self) -> Queries:

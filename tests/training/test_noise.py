@@ -26,8 +26,8 @@ from holdfast.training.release.noise import (
     SCALE_BITS,
     SLOTS,
     SPARES,
+    RandomWords,
     gaussian_integers,
-    random_words,
     tables,
 )
 
@@ -100,7 +100,7 @@ def test_a_forked_process_draws_noise_of_its_own() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 2, ROW, ROW + 1])
 def test_as_many_numbers_come_as_were_asked_for(count: int) -> None:
-    assert gaussian_integers(count).shape == random_words(count).shape == (count,)
+    assert gaussian_integers(count).shape == RandomWords(count).draw(count).shape == (count,)
 
 
 def test_every_cell_has_the_probability_of_the_normal_density_to_2_to_the_minus_74() -> None:
@@ -201,7 +201,11 @@ def _compare(words: np.ndarray) -> None:
 
 
 def test_the_kernel_refuses_arrays_that_would_lead_it_outside() -> None:
-    words, drawn, (slots, thresholds) = random_words(ROW_WORDS)[None], np.empty((1, ROW), np.int64), tables()
+    words, drawn, (slots, thresholds) = (
+        RandomWords(ROW_WORDS).draw(ROW_WORDS)[None],
+        np.empty((1, ROW), np.int64),
+        tables(),
+    )
     wrong = [
         (words, SPARES, slots[1:], thresholds, drawn),
         (words, SPARES, slots, thresholds[1:], drawn),

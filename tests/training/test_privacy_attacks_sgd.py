@@ -23,7 +23,7 @@ from holdfast.training.estimators.mlp import DPMLPClassifier
 from holdfast.training.release.noise import gaussian_integers
 from holdfast.training.sgd.bookkeeping import PerExampleGradients
 from holdfast.training.sgd.checkpoint import Checkpoint
-from holdfast.training.sgd.sampling import poisson_sample
+from holdfast.training.sgd.sampling import PoissonSampler
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps])
@@ -56,7 +56,7 @@ def test_a_fork_of_a_run_does_not_go_on_with_it() -> None:
 
 
 def _drawn(answers: Any) -> None:
-    answers.put((gaussian_integers(3).tolist(), poisson_sample(100, 0.5).tolist()))
+    answers.put((gaussian_integers(3).tolist(), PoissonSampler(100, 0.5).sample().tolist()))
 
 
 def test_forked_processes_draw_other_noise_and_other_samples() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from holdfast.training.sgd.sampling import poisson_sample, rate_of
+from holdfast.training.sgd.sampling import PoissonSampler, rate_of
 
 UNLIKELY = 1e-7
 STEPS = 4_000
@@ -19,7 +19,7 @@ def taken() -> np.ndarray:
     """(steps, records): who took part in which step."""
     samples = np.zeros((STEPS, RECORDS), dtype=np.int64)
     for row in samples:
-        row[poisson_sample(RECORDS, rate_of(BATCH, RECORDS))] = 1
+        row[PoissonSampler(RECORDS, rate_of(BATCH, RECORDS)).sample()] = 1
     return samples
 
 
@@ -52,13 +52,13 @@ def test_a_step_says_nothing_on_the_next(taken: np.ndarray) -> None:
 
 
 def test_small_rates_give_empty_samples_too() -> None:
-    sizes = [len(poisson_sample(1_000, rate_of(1, 1_000))) for _ in range(500)]
+    sizes = [len(PoissonSampler(1_000, rate_of(1, 1_000)).sample()) for _ in range(500)]
     assert stats.binomtest(sizes.count(0), 500, (1 - rate_of(1, 1_000)) ** 1_000).pvalue > UNLIKELY
 
 
 def test_a_batch_of_all_records_is_all_records() -> None:
     assert rate_of(7, 7) == 1.0
-    assert poisson_sample(7, 1.0).tolist() == list(range(7))
+    assert PoissonSampler(7, 1.0).sample().tolist() == list(range(7))
 
 
 @pytest.mark.parametrize(("batch", "records"), [(1, 3), (5, 7), (1, 20_000_000), (999, 1_000), (8, 8)])
@@ -69,12 +69,12 @@ def test_the_rate_is_what_the_coin_shows_and_never_below_the_batch(batch: int, r
 
 
 def test_rows_come_in_order_and_once() -> None:
-    rows = poisson_sample(10_000, 0.5)
+    rows = PoissonSampler(10_000, 0.5).sample()
     assert (np.diff(rows) > 0).all()
 
 
 def test_no_seed_repeats_a_sample() -> None:
     np.random.seed(1)
-    first = poisson_sample(1_000, 0.5)
+    first = PoissonSampler(1_000, 0.5).sample()
     np.random.seed(1)
-    assert not np.array_equal(first, poisson_sample(1_000, 0.5))
+    assert not np.array_equal(first, PoissonSampler(1_000, 0.5).sample())

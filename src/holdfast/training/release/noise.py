@@ -60,6 +60,8 @@ RESERVE: Final = 192
 ROW_WORDS: Final = ROW + SPARES + RESERVE
 _PIECE: Final = 8
 """Rows that get their noise at once; the random words for them fit the cache."""
+NOISE_WORDS: Final = _PIECE * ROW_WORDS
+"""Random words that noise takes at once."""
 
 
 class Tables(NamedTuple):
@@ -76,26 +78,45 @@ class Tables(NamedTuple):
     thresholds: npt.NDArray[np.uint64]
 
 
-def random_words(count: int) -> npt.NDArray[np.uint64]:
-    """`count` uniform words: AES-256 in counter mode under a key of the operating system, used for this call alone."""
-    words = np.zeros(count, dtype=np.uint64)
-    view = words.view(np.uint8).data
-    Cipher(algorithms.AES(os.urandom(32)), modes.CTR(bytes(16))).encryptor().update_into(view, view)
-    return words
+class RandomWords:
+    """Uniform words, drawn again and again into the same memory: fresh memory takes longer to get than words do.
+
+    Args:
+        most: that are drawn at once.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._words = np.empty(most, dtype=np.uint64)
+
+    def draw(self, count: int) -> npt.NDArray[np.uint64]:
+        """`count` words, which the next draw overwrites: AES-256 in counter mode under a key for these alone.
+
+        The key is the operating system's.
+        """
+        words = self._words[:count]
+        words[:] = 0
+        view = words.view(np.uint8).data
+        Cipher(algorithms.AES(os.urandom(32)), modes.CTR(bytes(16))).encryptor().update_into(view, view)
+        return words
 
 
 def gaussian_integers(count: int) -> npt.NDArray[np.int64]:
     """`count` independent draws of floor(2**SCALE_BITS * N), N standard normal and below 10 in size."""
     drawn = np.zeros((-(-count // ROW), ROW), dtype=np.int64)
-    add_gaussian_integers(drawn)
+    add_gaussian_integers(drawn, RandomWords(NOISE_WORDS))
     return drawn.reshape(-1)[:count]
 
 
-def add_gaussian_integers(total: npt.NDArray[np.int64]) -> None:
-    """Add an independent draw (see `gaussian_integers`) to each number of `total` (rows, ROW), in place."""
+def add_gaussian_integers(total: npt.NDArray[np.int64], words: RandomWords) -> None:
+    """Add an independent draw (see `gaussian_integers`) to each number of `total` (rows, ROW), in place.
+
+    Args:
+        total: any number of rows.
+        words: at least NOISE_WORDS at once.
+    """
     for piece in (total[start : start + _PIECE] for start in range(0, len(total), _PIECE)):
-        words = random_words(len(piece) * ROW_WORDS).reshape(-1, ROW_WORDS)
-        for row, done in zip(piece, native.add_gaussians(words, SPARES, *tables(), piece), strict=True):
+        drawn = words.draw(len(piece) * ROW_WORDS).reshape(-1, ROW_WORDS)
+        for row, done in zip(piece, native.add_gaussians(drawn, SPARES, *tables(), piece), strict=True):
             if done < ROW:  # once in 10**10, as spares run out; that the reserve does has a chance below 2**-100
                 row[done:] += gaussian_integers(ROW - done)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from holdfast.training.release.native import native
-from holdfast.training.release.noise import ROW, SCALE_BITS, add_gaussian_integers
+from holdfast.training.release.noise import NOISE_WORDS, ROW, SCALE_BITS, RandomWords, add_gaussian_integers
 
 _LARGEST: Final = 2.0**61
 """Units that one micro-batch can add; more is no sum of clipped gradients and counts as 0."""
@@ -40,6 +40,7 @@ class NoisySum:
         self._parts = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
         self._rows = np.zeros((-(-ends[-1] // ROW), ROW), dtype=np.int64)
         self._total = self._rows.reshape(-1)[: ends[-1]]
+        self._words = RandomWords(NOISE_WORDS)
         released = torch.zeros(ends[-1], dtype=reduce(torch.promote_types, (p.dtype for p in self._parameters)))
         self._released = released.numpy()
         self._gradients = [released[part].view(p.shape) for part, p in zip(self._parts, self._parameters, strict=True)]
@@ -55,7 +56,7 @@ class NoisySum:
 
     def release(self) -> None:
         """Add noise to the sum, and put it, divided, into each parameter's `grad`."""
-        add_gaussian_integers(self._rows)
+        add_gaussian_integers(self._rows, self._words)
         native.scaled(self._total, self._unit / self._divisor, self._released)
         for gradient, parameter in zip(self._gradients, self._parameters, strict=True):
             parameter.grad = gradient.to(parameter)

@@ -36,7 +36,7 @@ from holdfast.training.sgd.records import Records, records_of
 from holdfast.training.sgd.refusals import check_arithmetic, check_loss, check_optimizer, check_parameters
 from holdfast.training.sgd.release import NoisySum
 from holdfast.training.sgd.rounding import clip_margin
-from holdfast.training.sgd.sampling import poisson_sample
+from holdfast.training.sgd.sampling import PoissonSampler
 from holdfast.training.sgd.settings import Pace, PrivateSettings
 
 _USUAL_PACE: Final = Pace()
@@ -92,7 +92,7 @@ class PrivateTrainer:
             check_augmentation(augment, some[0].repeat_interleave(settings.copies, 0), copies=settings.copies)
         self._micro_batch = pace.rows(batch_size=settings.batch_size, record_bytes=self._record_bytes)
         self._account = Account(plan, ledger=ledger, checkpoint=checkpoint)
-        self._sum = self._noisy_sum()
+        self._sampler, self._sum = self._mechanism()
         self._average = Average(module, decay=average) if average else None
         self._generator = Generator().manual_seed(secrets.randbits(63))
         self._checkpoint = checkpoint
@@ -220,15 +220,18 @@ class PrivateTrainer:
         if self._average is not None:
             self._average.restore(checkpoint.average)
         torch.set_rng_state(checkpoint.randomness)
-        self._sum = self._noisy_sum()  # with the noise that the run was accounted with
+        self._sampler, self._sum = self._mechanism()  # as the run was accounted
         self._step = checkpoint.step
 
-    def _noisy_sum(self) -> NoisySum:
-        return NoisySum(
+    def _mechanism(self) -> tuple[PoissonSampler, NoisySum]:
+        """What draws the records of a step, and what adds the noise."""
+        plan = self._account.plan
+        noisy = NoisySum(
             self._gradients.parameters,
-            deviation=self._account.plan.noise_multiplier * self._settings.clip_norm,
+            deviation=plan.noise_multiplier * self._settings.clip_norm,
             divisor=self._settings.batch_size,
         )
+        return PoissonSampler(len(self._records), plan.sampling_rate), noisy
 
     def _record_bytes(self) -> int:
         """What the first record takes, in all its copies; only its shape matters, which is public."""
@@ -239,7 +242,7 @@ class PrivateTrainer:
     def _take_step(self) -> None:
         """Algorithm 1 of Abadi et al.: sample, clip, add noise, descend. An empty sample is a step of noise alone."""
         check_arithmetic(self._gradients.parameters[0].device)
-        rows = poisson_sample(len(self._records), self._account.plan.sampling_rate)
+        rows = self._sampler.sample()
         self._sum.clear()
         for part in np.array_split(rows, -(-len(rows) // self._micro_batch)) if len(rows) else []:
             self._sum.add(self._clipped(part))

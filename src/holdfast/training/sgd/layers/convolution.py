@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from holdfast.training.sgd.layers.sums import in_blocks
 from holdfast.training.sgd.layers.tape import Tape
-from holdfast.training.sgd.layers.uses import Direct, ghost_norms, in_blocks, only
+from holdfast.training.sgd.layers.uses import Direct, ghost_norms, only
 
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 

@@ -9,7 +9,7 @@ themselves.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Final, Protocol
@@ -17,7 +17,7 @@ from typing import Final, Protocol
 import torch
 from torch import Tensor
 
-from holdfast.training.sgd.rounding import BLOCK
+from holdfast.training.sgd.layers.sums import in_blocks, weighted_product
 
 _MOST_TERMS: Final = 2**16
 """Of a norm in one go: PyTorch adds squares in 16 running sums or so, and of millions each loses more than is kept."""
@@ -52,7 +52,7 @@ class Direct:
     def weighted_sum(self, factors: Tensor) -> Tensor:
         """See `Use`."""
         rows = self.values.reshape(len(factors), -1)
-        return in_blocks(torch.matmul, factors, rows).view(self.values.shape[1:])
+        return weighted_product(factors[:, None], rows, torch.ones_like(factors)).view(self.values.shape[1:])
 
     def gradients(self) -> Tensor:
         """See `Use`."""
@@ -126,11 +126,7 @@ class Product:
 
     def weighted_sum(self, factors: Tensor) -> Tensor:
         """See `Use`."""
-        positions = self.a.shape[1]
-        by_row = factors.view(-1, 1, 1).expand(-1, positions, 1)
-        return in_blocks(
-            _product, *(part.flatten(0, 1) for part in (self.g.values, self.a, by_row)), rows=BLOCK * positions
-        )
+        return weighted_product(self.g.values.flatten(0, 1), self.a.flatten(0, 1), factors)
 
     def gradients(self) -> Tensor:
         """See `Use`."""
@@ -213,21 +209,6 @@ def ghost_norms(a: Tensor, g: Tensor) -> Tensor:
     lost = (of_a.sum(1) * lost_g).square() + (of_g.sum(1) * lost_a).square()
     norms: Tensor = (squares.clamp(min=0) + slack + lost).sqrt()
     return norms
-
-
-def in_blocks(summed: Callable[..., Tensor], *parts: Tensor, rows: int = BLOCK) -> Tensor:
-    """The sum over all rows, from `summed` of a block of so many after the other, so that rounding stays small."""
-    ends = tuple(range(rows, len(parts[0]), rows))
-    blocks = zip(*(torch.tensor_split(part, ends) for part in parts), strict=True)
-    total = summed(*next(blocks))
-    for some in blocks:
-        total += summed(*some)
-    return total
-
-
-def _product(g: Tensor, a: Tensor, factors: Tensor) -> Tensor:
-    """(outputs, inputs) the sum over rows of factor (rows, 1) times g (rows, outputs) ⊗ a (rows, inputs)."""
-    return torch.mm((g * factors).T, a)
 
 
 def _over_positions(g: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ class Table:
 
     name: str
     data: Dataset
-    from_class: str
+    source_class: str
     threat: FeasibleChange
 
 
@@ -126,7 +126,7 @@ def beside_exact() -> Iterator[Line]:
 
 def attacked(table: Table, name: str, model: Model, test: Dataset) -> Iterator[Line]:
     """One model under attack by the rows that want to pass."""
-    own = test.schema.classes.index(table.from_class)
+    own = test.schema.classes.index(table.source_class)
     some = np.flatnonzero(test.y == own)[:ATTACKED]
     others = np.flatnonzero(test.y != own)[: 5 * ATTACKED]
     data = test.take(some)
@@ -173,7 +173,7 @@ def fraud() -> Table:
     return Table(
         name="ulb",
         data=numeric(frame.drop(columns="Class"), frame["Class"], classes=("legitimate", "fraud"), fixed={"Time"}),
-        from_class="fraud",
+        source_class="fraud",
         threat=FeasibleChange(budget=0.05),
     )
 
@@ -192,7 +192,7 @@ def phishing() -> Table:
     data = numeric(
         frame.drop(columns="status"), y, classes=("legitimate", "phishing"), fixed=outside, relations=relations
     )
-    return Table(name="url", data=data, from_class="phishing", threat=FeasibleChange(budget=0.1))
+    return Table(name="url", data=data, source_class="phishing", threat=FeasibleChange(budget=0.1))
 
 
 def loans() -> Table:
@@ -205,7 +205,7 @@ def loans() -> Table:
     # an income is costly to raise: by 11,000 at most, after which nothing is left for the amount
     costs = {"annual_inc": 100.0, "loan_amnt": 1.0}
     threat = FeasibleChange(budget=0.05, max_category_changes=1, costs=costs, max_cost=0.1)
-    return Table(name="lcld", data=Dataset(schema, X, y), from_class="yes", threat=threat)
+    return Table(name="lcld", data=Dataset(schema, X, y), source_class="yes", threat=threat)
 
 
 def numeric(

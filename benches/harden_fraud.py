@@ -64,7 +64,7 @@ def ordinary(data: Dataset, *, seed: int) -> Model:
 
 def ways(table: Table) -> list[Trainer]:
     """Robust boosting for ever smaller shares of the budget, deep trees before shallow ones."""
-    deep = RobustBoostingClassifier(attacked_class=table.from_class, max_bins=256)
+    deep = RobustBoostingClassifier(source_class=table.source_class, max_bins=256)
     shallow = clone(deep).set_params(max_depth=4, n_estimators=50, learning_rate=0.1)
     return [partial(robust, table, estimator, share) for share in (1.0, 0.75, 0.5) for estimator in (deep, shallow)]
 
@@ -77,7 +77,7 @@ def robust(table: Table, estimator: RobustBoostingClassifier, share: float, trai
 def chosen(table: Table, train: Dataset) -> tuple[Model, dict[str, Any]]:
     """The model trained in the way that is chosen, and how it was chosen."""
     choice = strongest_affordable(
-        ordinary, ways(table), train, attacked_class=table.from_class, rng=np.random.default_rng(0)
+        ordinary, ways(table), train, source_class=table.source_class, rng=np.random.default_rng(0)
     )
     if choice.position is None:
         raise RuntimeError("expected a way of hardening that keeps its precision")
@@ -92,19 +92,19 @@ def by_examples(table: Table, plain: Model, train: Dataset) -> Model:
         plain,
         fit,
         choose,
-        train=ordinary,
+        trainer=ordinary,
         threat=table.threat,
         rng=np.random.default_rng(0),
         rounds=2,
         max_queries=MAX_QUERIES,
-        from_class=table.from_class,
+        source_class=table.source_class,
     )
     return result.model
 
 
 def measured(table: Table, model: Model, test: Dataset) -> Figures:
     """What the model gets right on the test rows, and what is left of it under attack."""
-    own = test.schema.classes.index(table.from_class)
+    own = test.schema.classes.index(table.source_class)
     scores = model.predict_proba(test.X)[:, own]
     found = evasion(
         model,
@@ -112,7 +112,7 @@ def measured(table: Table, model: Model, test: Dataset) -> Figures:
         threat=table.threat,
         rng=np.random.default_rng(0),
         max_queries=MAX_QUERIES,
-        from_class=table.from_class,
+        source_class=table.source_class,
     )
     said = model.predict_proba(test.X).argmax(axis=1)
     attacked = said.copy()
@@ -174,7 +174,7 @@ def payments() -> Table:
         ),
     )
     data = Dataset(schema, X, is_fraud.astype(np.int64))
-    return Table(name="payments", data=data, from_class="yes", threat=FeasibleChange(budget=0.005))
+    return Table(name="payments", data=data, source_class="yes", threat=FeasibleChange(budget=0.005))
 
 
 if __name__ == "__main__":

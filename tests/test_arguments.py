@@ -40,9 +40,9 @@ def harden_images(**given: Any) -> object:
 
 CALLS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
     "evasion": (lambda **given: hf.evasion(MODEL, DATA, **given), {"threat": FEASIBLE, "rng": RNG}),
-    "harden": (lambda **given: harden(MODEL, DATA, DATA, train=train, **given), {"threat": FEASIBLE, "rng": RNG}),
+    "harden": (lambda **given: harden(MODEL, DATA, DATA, trainer=train, **given), {"threat": FEASIBLE, "rng": RNG}),
     "harden_with_examples": (
-        lambda **given: harden_with_examples(MODEL, DATA, DATA, train=train, **given),
+        lambda **given: harden_with_examples(MODEL, DATA, DATA, trainer=train, **given),
         {"threat": FEASIBLE, "rng": RNG},
     ),
     "picture_evasion": (lambda **given: hf.picture_evasion(NETWORK, IMAGES, **given), {"threat": PIXELS, "rng": RNG}),

@@ -66,7 +66,7 @@ def empty_cells(path: Path) -> None:
 
 
 def commas(path: Path) -> None:
-    with gzip.open(path, "wb") as file:
+    with gzip.open(path, "wb", compresslevel=1) as file:
         for _ in range(200):
             file.write(b"," * 1_000_000)
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from holdfast.arguments import check_kind, is_whole
 from holdfast.attacks.tables.feasible import ranges, repair
 from holdfast.data import Matrix, Schema
 from holdfast.errors import UsageError
@@ -22,10 +23,10 @@ def synthetic_rows(schema: Schema, n: int, rng: np.random.Generator) -> Matrix:
         (n, features) float64 in the schema's units.
 
     Raises:
-        UsageError: n is negative.
+        UsageError: an argument of another kind, or n is negative.
         ConfigError: no row keeps to the schema.
     """
-    _check_count(n)
+    _check(schema, n, rng)
     return _rows_at(schema, rng.random((n, len(schema.features))), rng)
 
 
@@ -38,7 +39,7 @@ def levelled_rows(schema: Schema, n: int, rng: np.random.Generator) -> Matrix:
 
     Returns, raises: as `synthetic_rows`.
     """
-    _check_count(n)
+    _check(schema, n, rng)
     level = rng.random((n, 1)) ** rng.integers(1, 3, size=(n, 1), endpoint=True)
     spread = _MAX_SPREAD * rng.random((n, 1))
     shares = level + spread * rng.standard_normal((n, len(schema.features)))
@@ -59,6 +60,8 @@ def _rows_at(schema: Schema, shares: Matrix, rng: np.random.Generator) -> Matrix
     return np.vstack([up, repair(X[half:], box.take(slice(half, None)), schema, upward=False)])
 
 
-def _check_count(n: int) -> None:
-    if n < 0:
-        raise UsageError(f"expected a number of rows, got {n}")
+def _check(schema: Schema, n: int, rng: np.random.Generator) -> None:
+    check_kind("schema", schema, Schema, example="data.schema")
+    check_kind("rng", rng, np.random.Generator, example="np.random.default_rng()")
+    if not is_whole(n) or n < 0:
+        raise UsageError(f"expected a number of rows, got {n!r}")

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from holdfast.arguments import check_kind, is_number
 from holdfast.data.frames import Matrix, column_of, features_from_frame, features_to_frame, positions, some
 from holdfast.data.schema import Schema
 from holdfast.errors import DataError, UsageError
@@ -38,6 +39,11 @@ class Dataset:
 
     def __post_init__(self) -> None:
         """Make both arrays read-only, so that the digest stays true."""
+        check_kind("schema", self.schema, Schema, example="Schema.from_json(json.load(file))")
+        for name, array in (("X", self.X), ("y", self.y)):
+            check_kind(name, array, np.ndarray, example=f"np.array({name})")
+            if array.dtype.kind not in "biuf":
+                raise DataError(f"expected {name} of numbers, got an array of {array.dtype}")
         if self.y.ndim != 1 or self.X.shape != (len(self.y), len(self.schema.features)):
             raise DataError(
                 f"expected a label for each row of {len(self.schema.features)} features, "
@@ -94,8 +100,8 @@ class Dataset:
         Raises:
             UsageError: `test_fraction` is not between 0 and 1.
         """
-        if not 0 < test_fraction < 1:
-            raise UsageError(f"test_fraction must lie between 0 and 1, got {test_fraction}")
+        if not is_number(test_fraction) or not 0 < test_fraction < 1:
+            raise UsageError(f"test_fraction must lie between 0 and 1, got {test_fraction!r}")
         return self._positions(seed) < test_fraction
 
     def _positions(self, seed: int) -> Matrix:
@@ -120,8 +126,11 @@ def from_frame(frame: pd.DataFrame, schema: Schema) -> Dataset:
     """Check a table with its target against the schema. Columns that the schema does not name are left out.
 
     Raises:
+        UsageError: an argument of another kind.
         DataError: a column is absent, or a value is not what the schema says; the sentence names column and row.
     """
+    check_kind("frame", frame, pd.DataFrame, example="pd.DataFrame(rows, columns=names)")
+    check_kind("schema", schema, Schema, example="Schema.from_json(json.load(file))")
     if len(frame) == 0:
         raise DataError("expected a table with rows, got one without")
     if schema.target not in frame.columns:

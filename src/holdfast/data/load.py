@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdfast import limits
+from holdfast.arguments import check_kind
 from holdfast.data.csv_file import read_csv
 from holdfast.data.dataset import Dataset, from_frame
 from holdfast.data.parquet_file import read_parquet
@@ -23,7 +24,7 @@ from holdfast.data.protect.keys import ProjectKey
 from holdfast.data.protect.tables import is_encrypted, open_table
 from holdfast.data.schema import Schema
 from holdfast.data.table_bounds import too_large, too_long
-from holdfast.errors import CredentialError, DataError, InputError
+from holdfast.errors import CredentialError, DataError, InputError, UsageError
 from holdfast.files import system_fault
 
 
@@ -33,11 +34,13 @@ def load(source: Path | str | pd.DataFrame, schema: Schema, *, key: ProjectKey |
     Columns that the schema does not name are left out. With a key, the file has to be encrypted; see `read_table`.
 
     Raises:
+        UsageError: an argument of another kind.
         InputError: there is no such file, or it is larger than the bounds in `holdfast.limits`.
         DataError: the file is malformed, or a value is not what the schema says.
         CredentialError, IntegrityError: as `read_table`.
         SystemFault: the operating system refuses to read it.
     """
+    check_kind("schema", schema, Schema, example="Schema.from_json(json.load(file))")
     frame = source if isinstance(source, pd.DataFrame) else read_table(source, key=key)
     return from_frame(frame, schema)
 
@@ -56,12 +59,18 @@ def read_table(path: Path | str, *, key: ProjectKey | None = None, texts: Collec
         texts: columns of a CSV file that stay the text that they are, also where they look like numbers.
 
     Raises:
+        UsageError: what should be a path is none.
         InputError: there is no such file, or it is larger than the bounds in `holdfast.limits`.
         DataError: the file is empty, ragged, cut off, not UTF-8, or breaks its format in another way.
         CredentialError: it is encrypted, and the key is missing or another one.
         IntegrityError: there is a key and the table is not encrypted, of another project, or was changed.
         SystemFault: the operating system refuses to read it.
     """
+    if not isinstance(path, str | Path):
+        raise UsageError(
+            f"expected the path of a table, got a value of type {type(path).__name__}",
+            hint="a table in memory is a DataFrame: load(pd.DataFrame(...), schema)",
+        )
     path = Path(path)
     name = path.name.lower()
     if not name.endswith((".csv", ".csv.gz", ".parquet")):

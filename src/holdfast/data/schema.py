@@ -6,13 +6,17 @@ The same schema bounds differential privacy, evasion attacks, requests to the se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from numbers import Real
+from typing import Any, Final, Literal, get_args
 
 from holdfast import limits
+from holdfast.arguments import check_kind, items_of
 from holdfast.data.relation import Relation
-from holdfast.errors import ConfigError
+from holdfast.data.schema_checks import check_choice, check_names, check_relation, pair_of_numbers
+from holdfast.errors import ConfigError, UsageError
 
 Kind = Literal["real", "integer", "category"]
 Mutability = Literal["free", "fixed", "increase", "decrease"]
@@ -47,9 +51,11 @@ class Feature:
 
     def __post_init__(self) -> None:
         """Refuse a feature that no value could satisfy."""
-        _check_choice(self.name, "kind", self.kind, get_args(Kind))
-        _check_choice(self.name, "mutability", self.mutability, get_args(Mutability))
-        _check_choice(self.name, "range_source", self.range_source, get_args(RangeSource))
+        check_kind("name", self.name, str, example='"age"')
+        check_kind("nullable", self.nullable, bool, example="True")
+        check_choice(self.name, "kind", self.kind, get_args(Kind))
+        check_choice(self.name, "mutability", self.mutability, get_args(Mutability))
+        check_choice(self.name, "range_source", self.range_source, get_args(RangeSource))
         if not self.name or len(self.name) > limits.MAX_NAME_CHARS:
             raise ConfigError(f"a feature's name must have 1 to {limits.MAX_NAME_CHARS} characters")
         if self.kind == "category":
@@ -59,20 +65,22 @@ class Feature:
 
     def _check_range(self) -> None:
         largest = limits.MAX_WHOLE if self.kind == "integer" else limits.MAX_MAGNITUDE
-        # Compared before they become floats, because a whole number may be too large to be one; NaN compares false.
-        if not (-largest <= self.low < self.high <= largest):
+        low, high = map(_number, (self.low, self.high))
+        if not (-largest <= low < high <= largest):
             raise ConfigError(
                 f"feature {self.name!r} needs a range of two numbers from {-largest:g} to {largest:g}, "
                 f"the smaller first, got [{str(self.low)[:40]}, {str(self.high)[:40]}]"
             )
-        object.__setattr__(self, "low", float(self.low))
-        object.__setattr__(self, "high", float(self.high))
+        object.__setattr__(self, "low", float(low))
+        object.__setattr__(self, "high", float(high))
         if not self.width / 2 > 0:
             raise ConfigError(f"feature {self.name!r} has a range too narrow for a float: [{self.low}, {self.high}]")
         if self.categories:
             raise ConfigError(f"feature {self.name!r} is a number and names categories; say kind = category")
 
     def _check_categories(self) -> None:
+        categories = items_of("categories", self.categories, str, example='("car", "house")')
+        object.__setattr__(self, "categories", categories)
         if (self.low, self.high) != (0.0, 0.0):
             raise ConfigError(f"feature {self.name!r} is a category and has a range; leave the range out")
         if not 1 <= len(self.categories) <= limits.MAX_CATEGORIES:
@@ -81,7 +89,7 @@ class Feature:
             )
         if len(set(self.categories)) != len(self.categories):
             raise ConfigError(f"feature {self.name!r} names a category twice")
-        _check_names(f"feature {self.name!r} has a category", self.categories)
+        check_names(f"feature {self.name!r} has a category", self.categories)
         if self.mutability in ("increase", "decrease"):
             raise ConfigError(f"feature {self.name!r} is a category, which cannot {self.mutability}; say free or fixed")
 
@@ -118,7 +126,7 @@ class Feature:
         if unknown := sorted(set(fields) - known):
             raise ConfigError(f"feature {name!r} has {', '.join(unknown)}; a feature knows {', '.join(sorted(known))}")
         if "range" in fields:
-            fields["low"], fields["high"] = _pair_of_numbers(name, fields.pop("range"))
+            fields["low"], fields["high"] = pair_of_numbers(name, fields.pop("range"))
         categories = fields.pop("categories", [])
         if not isinstance(categories, list) or not all(isinstance(item, str) for item in categories):
             raise ConfigError(f"feature {name!r} needs its categories as a list of strings, got {categories!r}")
@@ -127,6 +135,14 @@ class Feature:
         if "kind" not in fields:
             raise ConfigError(f"feature {name!r} needs a kind: {', '.join(get_args(Kind))}")
         return cls(**fields, categories=tuple(categories))
+
+
+_PARTS: Final = (
+    ("features", Feature, '(Feature(name="age", kind="integer", low=0, high=120),)'),
+    ("classes", str, '("no", "yes")'),
+    ("relations", Relation, '(Relation.parse("least <= most"),)'),
+)
+"""Of a schema, each a tuple: the kind of its items, and how one is written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,21 +156,24 @@ class Schema:
 
     def __post_init__(self) -> None:
         """Refuse a schema that contradicts itself."""
+        for part, kind, example in _PARTS:
+            object.__setattr__(self, part, items_of(part, getattr(self, part), kind, example=example))
+        check_kind("target", self.target, str, example='"fraud"')
         names = [feature.name for feature in self.features]
         if not 1 <= len(names) <= limits.MAX_COLUMNS:
             raise ConfigError(f"a schema needs 1 to {limits.MAX_COLUMNS} features, got {len(names)}")
         if len({*names, self.target}) != len(names) + 1:
             raise ConfigError("a schema names a column twice")
-        _check_names("the schema has a target", (self.target,))
+        check_names("the schema has a target", (self.target,))
         if not 2 <= len(self.classes) <= limits.MAX_CLASSES or len(set(self.classes)) != len(self.classes):
             raise ConfigError(
                 f"the target {self.target!r} needs 2 to {limits.MAX_CLASSES} different classes, "
                 f"got {list(self.classes[:10])}"
             )
-        _check_names(f"the target {self.target!r} has a class", self.classes)
+        check_names(f"the target {self.target!r} has a class", self.classes)
         lowest = {feature.name: feature.low for feature in self.features if feature.kind != "category"}
         for relation in self.relations:
-            _check_relation(relation, lowest)
+            check_relation(relation, lowest)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -162,7 +181,13 @@ class Schema:
         return tuple(feature.name for feature in self.features)
 
     def index(self, name: str) -> int:
-        """The position of a feature."""
+        """The position of a feature.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        if name not in self.names:
+            raise UsageError(f"expected one of the features {', '.join(self.names[:10])}, got {name!r}")
         return self.names.index(name)
 
     @property
@@ -208,37 +233,8 @@ class Schema:
         )
 
 
-def _check_relation(relation: Relation, lowest: Mapping[str, float]) -> None:
-    """Refuse a relation of anything but numeric features, a division by 0, and a text that reads in two ways."""
-    for name in relation.names:
-        if name not in lowest:
-            raise ConfigError(f"the relation '{relation}' needs numeric features, {name!r} is none")
-    for name in relation.denominators:
-        if lowest[name] <= 0:
-            raise ConfigError(
-                f"the relation '{relation}' divides by {name!r}, whose range begins at {lowest[name]:g}",
-                hint="give it a range above 0, or multiply out: a <= 3 * b instead of a / b <= 3",
-            )
-    if Relation.parse(relation.text, lowest) != relation:
-        raise ConfigError(
-            f"the relation '{relation.text}' reads as '{Relation.parse(relation.text, lowest)}' beside these features",
-            hint="rename the feature that looks like arithmetic",
-        )
-
-
-def _check_choice(name: str, what: str, got: object, choices: tuple[str, ...]) -> None:
-    if got not in choices:
-        raise ConfigError(f"feature {name!r} needs {what} to be one of {', '.join(choices)}, got {got!r}")
-
-
-def _check_names(where: str, names: tuple[str, ...]) -> None:
-    for name in names:
-        if not 1 <= len(name) <= limits.MAX_NAME_CHARS:
-            raise ConfigError(f"{where} of {len(name)} characters, 1 to {limits.MAX_NAME_CHARS} are kept")
-
-
-def _pair_of_numbers(name: str, value: object) -> tuple[float, float]:
-    numbers = value if isinstance(value, list | tuple) else []
-    if len(numbers) != 2 or any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
-        raise ConfigError(f"feature {name!r} needs range = [low, high], got {value!r}")
-    return numbers[0], numbers[1]
+def _number(value: object) -> float:
+    """An end of a range as one of Python's numbers; NaN, which compares false, where it is none."""
+    if isinstance(value, int):
+        return value  # before it becomes a float, for which it may be too large
+    return float(value) if isinstance(value, Real) else math.nan

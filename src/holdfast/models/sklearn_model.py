@@ -9,8 +9,9 @@ import numpy as np
 from onnx import TensorProto, helper
 from onnx.compose import add_prefix
 
+from holdfast.arguments import check_kind
 from holdfast.data import Dataset
-from holdfast.errors import DataError, UnsupportedError
+from holdfast.errors import DataError, UnsupportedError, UsageError
 from holdfast.models.encoding import Encoding
 from holdfast.models.linear import LinearModel
 from holdfast.models.onnx_graph import ENCODED, OUTPUT, encoding_nodes, to_bytes
@@ -31,11 +32,16 @@ def fit_estimator(estimator: Any, data: Dataset) -> LinearModel | OnnxModel:
     of the encoding: XGBoost and LightGBM need no treatment of their own for them, and get none.
 
     Raises:
+        UsageError: the data is no `Dataset`, or the estimator a class.
         DataError: a class of the schema has no row.
         UnsupportedError: the estimator has no probabilities, has no ONNX form, or its ONNX form disagrees with it.
     """
     from sklearn.base import clone
 
+    check_kind("data", data, Dataset, example="load(frame, schema)")
+    if isinstance(estimator, type):
+        name = estimator.__name__
+        raise UsageError(f"expected a classifier, got the class {name}", hint=f"make one of it: {name}()")
     if not hasattr(estimator, "predict_proba"):
         raise UnsupportedError(
             f"{type(estimator).__name__} has no predict_proba", hint="wrap it in CalibratedClassifierCV"

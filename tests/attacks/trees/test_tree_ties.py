@@ -17,9 +17,12 @@ from holdfast.attacks import FeasibleChange, evasion
 from holdfast.attacks.tables.feasible import keeps
 from holdfast.attacks.trees import Flips, feasible_flips
 from holdfast.data import Dataset, Feature, Matrix, Relation, Schema
+from holdfast.data.relation import TOLERANCE
 from holdfast.models import Model, OnnxModel, fit_estimator, predict
 
 SEEDS = st.integers(0, 2**32 - 1)
+BETWEEN = 2 * TOLERANCE + 1e-6
+"""Share of its range from one of the quotients enumerated to the next, and the solver's rounding."""
 PRICED = {"costs": {"a": 1.0, "c": 2.0, "kind": 0.3}}
 
 
@@ -40,10 +43,12 @@ def schema_of(*relations: str) -> Schema:
 
 
 def every_row(schema: Schema) -> Matrix:
-    """All rows that keep the schema."""
+    """All rows that keep the schema, of the quotients that its check allows a row the least, the true and the most."""
     grid = np.array(list(itertools.product(range(8), range(1, 7), range(14), range(3))), dtype=float)
-    rows = np.column_stack([grid, grid[:, 0] / grid[:, 1]])
-    return rows[keeps(rows, schema)]
+    q = grid[:, 0] / grid[:, 1]
+    left_open = 2 * TOLERANCE * (1 - 1e-6) * q
+    rows = np.vstack([np.column_stack([grid, edge]) for edge in (q - left_open, q, q + left_open)])
+    return rows[keeps(rows, schema) & (rows[:, -1] <= 7)]
 
 
 def small_trees(schema: Schema, every: Matrix, seed: int) -> OnnxModel:
@@ -84,8 +89,8 @@ def test_the_smallest_flip_is_that_of_trying_every_row(
         allowed = (said != own) & (threat.category_changes(before, every, schema) <= switches)
         allowed &= threat.affordable(before, every, schema)
         distances = threat.distance(before, every, schema)
-        assert distance >= distances[allowed].min(initial=np.inf) - 1e-6
-        assert distance <= distances[allowed & clear].min(initial=np.inf) + 1e-6
+        assert distance >= distances[allowed].min(initial=np.inf) - BETWEEN
+        assert distance <= distances[allowed & clear].min(initial=np.inf) + BETWEEN
 
 
 def numbers(*relations: str) -> Schema:

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.attacks import references
-from holdfast.attacks.telling import Telling
 from holdfast.data import Labels, Matrix
 from holdfast.evidence import Evidence, Figure
 from holdfast.models import Model
+from holdfast.telling import Telling
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ExtractionResult(Telling):
     """How good the best copy was.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,8 +9,6 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from sklearn.ensemble import GradientBoostingRegressor
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPRegressor
 
 from holdfast.data import Matrix, Schema
 from holdfast.models import Encoding, LinearModel, probabilities
@@ -20,8 +17,11 @@ _LEAST_PROBABILITY: Final = 1e-6
 """What an answer of 0 is taken for where it has to be taken for something."""
 _L2: Final = 1e-6
 """Keeps the logistic copy finite where a plane parts the answers; too small to be seen anywhere else."""
-_NETWORK_SCORES: Final = 6.0
-"""Log-odds beyond it are as good as sure; a network spends itself on them if they are left in."""
+_UNITS: Final = 32
+_DECAY: Final = 1e-3
+"""Of half the network's squared weights, beside the mean loss: lest it follows single answers, labels above all."""
+_NETWORK_STEPS: Final = 100
+"""Twice as many agree no better with any of the models of benches/attack_extraction.py."""
 
 
 def linear_copy(schema: Schema, X: Matrix, P: Matrix, *, seed: int = 0) -> LinearModel:
@@ -37,7 +37,7 @@ def linear_copy(schema: Schema, X: Matrix, P: Matrix, *, seed: int = 0) -> Linea
         seed: without effect; taken so that all copies are made alike.
     """
     del seed
-    E = np.hstack([Encoding(schema).encode(X), np.ones((len(X), 1))])
+    E = _with_constant(Encoding(schema).encode(X))
     usable = P.min(axis=1) > 0
     if usable.sum() < E.shape[1]:
         usable = np.ones(len(X), dtype=bool)
@@ -52,7 +52,7 @@ def logistic_copy(schema: Schema, X: Matrix, P: Matrix, *, seed: int = 0) -> Lin
     Deterministic: `seed` changes nothing.
     """
     del seed
-    E = np.hstack([Encoding(schema).encode(X), np.ones((len(X), 1))])
+    E = _with_constant(Encoding(schema).encode(X))
     shape = (E.shape[1], P.shape[1])
 
     def loss(flat: Matrix) -> tuple[float, Matrix]:
@@ -87,17 +87,58 @@ def tree_copy(schema: Schema, X: Matrix, P: Matrix, *, seed: int) -> LearnedCopy
     return LearnedCopy(schema, tuple(_boosted_trees(seed).fit(E, column) for column in scores.T))
 
 
-def network_copy(schema: Schema, X: Matrix, P: Matrix, *, seed: int) -> LearnedCopy:
-    """Fit a perceptron with one hidden layer to the log-odds, as far as they tell anything."""
-    E, scores = Encoding(schema).encode(X), _scores(np.maximum(P, _LEAST_PROBABILITY))
-    network = MLPRegressor(
-        hidden_layer_sizes=(32,), activation="tanh", solver="lbfgs", alpha=1e-3, max_iter=100, random_state=seed
-    )
-    clipped = np.clip(scores, -_NETWORK_SCORES, _NETWORK_SCORES)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a copy that could still improve is a copy
-        network.fit(E, clipped if clipped.shape[1] > 1 else clipped[:, 0])
-    return LearnedCopy(schema, (network,))
+@dataclass(frozen=True, eq=False)
+class NetworkCopy:
+    """A perceptron with one hidden layer, fitted to the answers of another model. Lives in memory only.
+
+    Args:
+        schema: of the rows.
+        hidden: (width + 1, units) weights of the encoded columns and, last, of the constant.
+        output: (units + 1, classes) likewise.
+    """
+
+    schema: Schema
+    hidden: Matrix
+    output: Matrix
+
+    def predict_proba(self, X: Matrix) -> Matrix:
+        """(rows, classes) probabilities."""
+        active = np.tanh(_with_constant(Encoding(self.schema).encode(X)) @ self.hidden)
+        return np.asarray(softmax(_with_constant(active) @ self.output, axis=1))
+
+
+def network_copy(schema: Schema, X: Matrix, P: Matrix, *, seed: int) -> NetworkCopy:
+    """Fit a perceptron with one hidden layer to the answers as they are, by cross entropy; labels are answers too."""
+    E, rng = _with_constant(Encoding(schema).encode(X)), np.random.default_rng(seed)
+    start = [_drawn(E.shape[1], _UNITS, rng), _drawn(_UNITS + 1, P.shape[1], rng)]
+    flat, split = np.concatenate([part.ravel() for part in start]), start[0].size
+    decay = _DECAY * (flat != 0)  # of all but the constants, which say how frequent the classes are
+
+    def weights(flat: Matrix) -> tuple[Matrix, Matrix]:
+        return flat[:split].reshape(start[0].shape), flat[split:].reshape(start[1].shape)
+
+    def loss(flat: Matrix) -> tuple[float, Matrix]:
+        hidden, output = weights(flat)
+        active = _with_constant(np.tanh(E @ hidden))
+        scores = active @ output
+        value = -float((P * log_softmax(scores, axis=1)).sum()) / len(E) + float(decay @ flat**2) / 2
+        flow = (softmax(scores, axis=1) - P) / len(E)
+        before = (flow @ output[:-1].T) * (1 - active[:, :-1] ** 2)
+        return value, np.concatenate([(E.T @ before).ravel(), (active.T @ flow).ravel()]) + decay * flat
+
+    solution = minimize(loss, flat, jac=True, method="L-BFGS-B", options={"maxiter": _NETWORK_STEPS})
+    return NetworkCopy(schema, *weights(solution.x))
+
+
+def _drawn(inputs: int, outputs: int, rng: np.random.Generator) -> Matrix:
+    """Weights to start from: uniform up to sqrt(6 / (inputs + outputs)) (Glorot and Bengio 2010), 0 of the constant."""
+    weights = rng.uniform(-1, 1, (inputs - 1, outputs)) * np.sqrt(6 / (inputs + outputs))
+    return np.vstack([weights, np.zeros((1, outputs))])
+
+
+def _with_constant(E: Matrix) -> Matrix:
+    """With a column of ones behind."""
+    return np.hstack([E, np.ones((len(E), 1))])
 
 
 def _scores(P: Matrix) -> Matrix:

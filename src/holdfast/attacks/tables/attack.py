@@ -9,7 +9,6 @@ import numpy as np
 from holdfast.attacks.oracle import Oracle
 from holdfast.attacks.security_curve import CURVE_REACH, TOLERANCE
 from holdfast.attacks.tables.differentiable import Differentiable
-from holdfast.attacks.tables.feasible import repair
 from holdfast.attacks.tables.gradient import climb
 from holdfast.attacks.tables.linear import smallest_flips
 from holdfast.attacks.tables.search import Found, search
@@ -53,9 +52,7 @@ class TableAttack:
         standing.distance[rows] = np.where(flips.undecided & ~flipped, np.inf, flips.distance)
         inside = flipped & (flips.distance <= self.threat.budget + TOLERANCE)
         standing.searched[rows] = flips.undecided  # of several wrong classes one may be nearer
-        box = self.threat.box(self.data.X[rows[inside]], self.data.schema)
-        standing.X[rows[inside]] = repair(flips.X[inside], box, self.data.schema)
-        standing.finder[rows[inside]] = EXACT
+        standing.X[rows[inside]], standing.finder[rows[inside]] = flips.X[inside], EXACT
         left: Labels = rows[flips.undecided & ~inside]
         return left
 

@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from holdfast.arguments import check_kind
+from holdfast.arguments import check_kind, is_whole
+from holdfast.attacks.changed_features import changed_features
 from holdfast.attacks.evasion_result import EvasionResult, evasion_result
 from holdfast.attacks.oracle import Oracle, check_subject
 from holdfast.attacks.tables.attack import TableAttack
@@ -33,7 +34,7 @@ def evasion(
     threat: FeasibleChange,
     rng: np.random.Generator,
     max_queries: int = 500,
-    from_class: str | None = None,
+    source_class: str | None = None,
     resume: Path | None = None,
     timeout_s: float | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -51,13 +52,13 @@ def evasion(
         threat: what may be changed.
         rng: for starts and searches.
         max_queries: of the search, per row.
-        from_class: attack only the rows of this class (fraud that wants to pass as legitimate).
+        source_class: attack only the rows of this class (fraud that wants to pass as legitimate).
         resume: a file that is kept up to date; where it is there already, the evasion goes on from it.
         timeout_s: most seconds for one call of the model; None waits for ever.
         progress: called with (rows done, rows).
 
     Raises:
-        DataError: the data does not fit the model, has no row of `from_class`, or `resume` is of another evasion or
+        DataError: the data does not fit the model, has no row of `source_class`, or `resume` is of another evasion or
             changes rows as the threat does not allow.
         WireError: `resume` is a file that holds no evasion.
         UsageError: an argument of another kind, max_queries below 1, or a timeout that is not above 0.
@@ -68,10 +69,10 @@ def evasion(
     check_kind("rng", rng, np.random.Generator, example="np.random.default_rng()")
     if resume is not None:
         check_kind("resume", resume, Path, example='Path("evasion.npz")')
-    if max_queries < 1:
-        raise UsageError(f"max_queries is at least 1, got {max_queries}")
+    if not is_whole(max_queries) or max_queries < 1:
+        raise UsageError(f"max_queries is a whole number of 1 or more, got {max_queries!r}")
     check_subject(model, data)
-    rows = _rows_of(data, from_class)
+    rows = _rows_of(data, source_class)
     data, oracle = data.take(rows), Oracle(model, timeout_s=timeout_s)
     check_features(data.X, data.schema)
     oracle.check_repeatable(data.X)
@@ -83,7 +84,7 @@ def evasion(
         standing = Standing.read(resume, standing)
     attack = TableAttack(oracle, differentiable(model, data.X[:_PROBE_ROWS]), data, threat, max_queries)
     _attack_all(attack, standing, np.flatnonzero(correct), resume=resume, progress=progress)
-    return _result(attack, rows, before, standing, from_class=from_class)
+    return _result(attack, rows, before, standing, source_class=source_class)
 
 
 def _attack_all(
@@ -105,19 +106,21 @@ def _attack_all(
             progress(start + len(chunk), len(right))
 
 
-def _rows_of(data: Dataset, from_class: str | None) -> Labels:
-    if from_class is None:
+def _rows_of(data: Dataset, source_class: str | None) -> Labels:
+    if source_class is None:
         return np.arange(len(data), dtype=np.int64)
-    if from_class not in data.schema.classes:
-        raise DataError(f"expected a class of {', '.join(data.schema.classes[:10])} to attack from, got {from_class!r}")
-    rows = np.flatnonzero(data.y == data.schema.classes.index(from_class))
+    if source_class not in data.schema.classes:
+        raise DataError(
+            f"expected a class of {', '.join(data.schema.classes[:10])} to attack from, got {source_class!r}"
+        )
+    rows = np.flatnonzero(data.y == data.schema.classes.index(source_class))
     if len(rows) == 0:
-        raise DataError(f"the data has no row of the class {from_class!r} to attack from")
+        raise DataError(f"the data has no row of the class {source_class!r} to attack from")
     return rows
 
 
 def _result(
-    attack: TableAttack, rows: Labels, before: Matrix, standing: Standing, *, from_class: str | None
+    attack: TableAttack, rows: Labels, before: Matrix, standing: Standing, *, source_class: str | None
 ) -> EvasionResult:
     """Check every changed row, ask the model again, and count only what it then says."""
     data, threat = attack.data, attack.threat
@@ -126,6 +129,8 @@ def _result(
     trees = attackable(model)
     exact = (isinstance(model, LinearModel) or trees) and not standing.searched.any()
     unmoved = threat.too_coarse(data.schema)
+    after = attack.oracle.labels(standing.X)
+    flipped = (before.argmax(axis=1) == data.y) & (after != data.y)
     return evasion_result(
         threat=threat,
         within=_within(threat, unmoved),
@@ -134,12 +139,14 @@ def _result(
         black_box=not exact and attack.gradients is None,
         y=data.y,
         before=before,
-        after=attack.oracle.labels(standing.X),
+        after=after,
         distance=standing.distance,
         queries=standing.queries,
         adversarial=standing.X,
+        cost=threat.cost(data.X, standing.X, data.schema) if threat.costs else None,
+        changed=changed_features(data.X[flipped], standing.X[flipped], data.schema),
         rows=rows,
-        from_class=from_class,
+        source_class=source_class,
         unreliable=tuple(_doubts(attack, before, standing)),
         caveats=_caveats(threat, unmoved, exact=exact),
     )

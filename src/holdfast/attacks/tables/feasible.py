@@ -9,13 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from holdfast.attacks.tables.propagation import complete, network, propagate
 from holdfast.data import Labels, Matrix, Schema
+from holdfast.data.relation import TOLERANCE
 from holdfast.errors import ConfigError, UnsupportedError
+
+_LEFT_OPEN: Final = TOLERANCE * (1 - 1e-6)
+"""What relations leave open in rows that are made; the rest is for rounding, of which a part in 1e9 of it is enough."""
 
 
 @dataclass(frozen=True)
@@ -76,18 +81,23 @@ def ranges(schema: Schema, *, rows: int) -> Box:
     return box
 
 
-def tighten(box: Box, schema: Schema) -> Box:
+def tighten(box: Box, schema: Schema, *, tolerance: float = 0.0) -> Box:
     """Shrink boxes until every value inside can be completed to a row that keeps the relations.
 
     Bounds travel along the relations until nothing changes: the larger feature is at least the smaller's lowest value,
     the smaller at most the larger's highest. Each bound is one of finitely many, so this ends. With sums and quotients
     some values inside may have no completion; none outside has one.
+
+    Args:
+        box: untouched.
+        schema: of the rows.
+        tolerance: what arithmetic relations leave open; with that of the check of rows, none that passes it is outside.
     """
     whole = whole_columns(schema)
     low, high = box.low.copy(), box.high.copy()
     low[:, whole], high[:, whole] = np.ceil(low[:, whole]), np.floor(high[:, whole])
     if _has_arithmetic(schema):
-        net = network(schema)
+        net = network(schema, tolerance)
         empty = propagate(low, high, net, range(len(net.links)))
         return Box(np.where(empty, np.inf, low), np.where(empty, -np.inf, high))
     pairs = ordered_pairs(schema)
@@ -121,15 +131,24 @@ def repair(X: Matrix, box: Box, schema: Schema, *, upward: bool = True) -> Matri
     return repaired
 
 
-def nearest(X: Matrix, box: Box, schema: Schema, *, upward: bool = True) -> Matrix:
-    """As `repair`, but a row in a dead end comes back as far as it came; `keeps` tells which."""
+def nearest(X: Matrix, box: Box, schema: Schema, *, upward: bool = True, tolerance: float = 0.0) -> Matrix:
+    """As `repair`, but a row in a dead end comes back as far as it came; `keeps` tells which.
+
+    Args:
+        X: (rows, features).
+        box: tightened.
+        schema: of the rows.
+        upward: see `repair`.
+        tolerance: what arithmetic relations may leave open in the rows made.
+    """
     whole = whole_columns(schema)
     X = X.copy()
     X[:, whole] = np.rint(X[:, whole])
     X = np.clip(X, box.low, box.high)
     if _has_arithmetic(schema):
         broken = np.flatnonzero(~keeps(X, schema))
-        X[broken] = complete(X[broken], box.low[broken], box.high[broken], network(schema), upward=upward)
+        net = network(schema, tolerance)
+        X[broken] = complete(X[broken], box.low[broken], box.high[broken], net, upward=upward)
         return X
     pairs = ordered_pairs(schema)
     changed = True
@@ -141,6 +160,22 @@ def nearest(X: Matrix, box: Box, schema: Schema, *, upward: bool = True) -> Matr
             else:
                 changed |= _move(X, smaller, larger, np.minimum, np.floor if smaller in whole else None)
     return X
+
+
+def onto_relations(found: Matrix, box: Box, schema: Schema) -> Matrix:
+    """(4, features) a row moved onto the relations: exactly, and as near as the check of rows lets it stay; each way.
+
+    Args:
+        found: (features,).
+        box: (1, features) of what there could be.
+        schema: of the row.
+    """
+    ways = []
+    for tolerance in (0.0, _LEFT_OPEN):
+        room = tighten(box, schema, tolerance=tolerance)
+        room = box if (room.low > room.high).any() else room
+        ways += [nearest(found[None], room, schema, upward=up, tolerance=tolerance) for up in (True, False)]
+    return np.vstack(ways)
 
 
 def _has_arithmetic(schema: Schema) -> bool:

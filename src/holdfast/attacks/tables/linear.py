@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from holdfast.arguments import check_kind
 from holdfast.attacks.tables.feasible import Box
 from holdfast.attacks.tables.linear_program import Problem
 from holdfast.attacks.tables.threat import FeasibleChange
 from holdfast.data import Labels, Matrix, Schema
+from holdfast.data.relation import TOLERANCE
 from holdfast.models import LinearModel, predict
 
 
@@ -43,7 +45,12 @@ def smallest_flips(model: LinearModel, X: Matrix, y: Labels, threat: FeasibleCha
         X: (rows, features) that the model gives to `y`.
         y: (rows,) classes.
         threat: how categories may change; its budget is not used.
+
+    Raises:
+        UsageError: an argument of another kind.
     """
+    check_kind("model", model, LinearModel, example="fit_estimator(LogisticRegression(), data)")
+    check_kind("threat", threat, FeasibleChange, example="FeasibleChange(budget=0.1)")
     best = Flips(X.copy(), np.full(len(X), np.inf), np.zeros(len(X), dtype=bool))
     if _swaps_have_a_price(threat, model.schema):
         best.undecided[:] = True
@@ -51,7 +58,7 @@ def smallest_flips(model: LinearModel, X: Matrix, y: Labels, threat: FeasibleCha
     weights, intercept = _per_class(model)
     scores = model.encoding.encode(X) @ weights.T + intercept
     threat = threat.with_budget(1.0)
-    box = threat.box(X, model.schema)
+    box = threat.box(X, model.schema, tolerance=TOLERANCE)
     for row, own in enumerate(y):
         for target in np.flatnonzero(np.arange(len(weights)) != own):
             w, reach = weights[target] - weights[own], box.take(slice(row, row + 1))

@@ -13,10 +13,12 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from holdfast.attacks.quiet import quiet
-from holdfast.attacks.tables.feasible import Box, keeps, nearest, whole_columns
-from holdfast.attacks.tables.propagation import Link, SumLink, network
+from holdfast.attacks.tables.feasible import Box, keeps, onto_relations, whole_columns
+from holdfast.attacks.tables.links import Link, SumLink
+from holdfast.attacks.tables.propagation import network
 from holdfast.attacks.tables.threat import FeasibleChange
 from holdfast.data import Labels, Matrix
+from holdfast.data.relation import TOLERANCE
 from holdfast.models import LinearModel
 
 _EXACT_MARGIN: Final = 1e-9
@@ -125,23 +127,20 @@ class Problem:
         return self._settle(found)
 
     def _settle(self, found: Matrix) -> tuple[Matrix | None, bool]:
-        """The solver's row moved exactly onto the relations; given up where that takes more than a rounding error."""
-        settled = [nearest(found[None], self.box, self.schema, upward=upward)[0] for upward in (True, False)]
-        shifts = [float(np.max(np.abs((row - found)[self.columns]) / self.widths)) for row in settled]
+        """The solver's row moved onto the relations; given up where that takes more than a rounding error."""
+        rows = onto_relations(found, self.box, self.schema)
+        shifts = (np.abs(rows - found)[:, self.columns] / self.widths).max(axis=1)
+        fine = keeps(rows, self.schema) & self.threat.affordable(np.tile(self.x, (len(rows), 1)), rows, self.schema)
+        shifts[~fine] = np.inf
         at = int(np.argmin(shifts))
-        fine = (
-            shifts[at] <= _ROUNDING
-            and keeps(settled[at][None], self.schema)[0]
-            and self.threat.affordable(self.x[None], settled[at][None], self.schema)[0]
-        )
-        return (settled[at], False) if fine else (None, True)
+        return (rows[at], False) if shifts[at] <= _ROUNDING else (None, True)
 
     def _relation_rows(self, unit: Matrix) -> tuple[Matrix, Matrix]:
         """The relations as rows over the moves and right-hand sides, each divided by its widest term."""
         at = {int(column): position for position, column in enumerate(self.columns)}
         rows, limits = [], []
-        for link in network(self.schema).links:
-            for columns, weights, bound in as_sums(link, self.x, set(at)):
+        for link in network(self.schema, TOLERANCE).links:
+            for columns, weights, bound in as_sums(link, self.x, set(at), self.box):
                 slack = bound - float(weights @ self.x[columns])
                 if np.isnan(slack) or not at.keys() & set(columns.tolist()):
                     continue
@@ -170,15 +169,32 @@ class Problem:
         return A, np.append(np.zeros(2 * len(priced)), 1.0 - _SOLVED_MARGIN)
 
 
-def as_sums(link: Link, x: Matrix, free: set[int]) -> list[tuple[Labels, Matrix, float]]:
-    """A link as w · x[columns] <= bound, given that of a quotient and its denominator one is not free."""
+def as_sums(link: Link, x: Matrix, free: set[int], box: Box) -> list[tuple[Labels, Matrix, float]]:
+    """A link as w · x[columns] <= bound, given that of a quotient and its denominator one is not free.
+
+    Args:
+        link: as loose as the check of rows.
+        x: (features,) what is not free.
+        free: the features that may change.
+        box: (1, features) what they may become.
+    """
     if isinstance(link, SumLink):
         return [(link.columns, link.weights, link.bound)]
     quotient, numerator, denominator = map(int, link.columns)
-    fixed, moving = (quotient, denominator) if denominator in free else (denominator, quotient)
-    columns, weights = np.array([moving, numerator]), np.array([x[fixed], -1.0])
-    signs = [sign for sign, wanted in ((1.0, link.at_most), (-1.0, link.at_least)) if wanted]
-    return [(columns, sign * weights, 0.0) for sign in signs]
+    sums = []
+    for sign, wanted, side in ((1.0, link.at_most, link.down), (-1.0, link.at_least, link.up)):
+        if not wanted:
+            continue
+        if denominator in free:
+            columns, weights, bound = [denominator, numerator], [float(side(x[quotient])), -1.0], 0.0
+        else:  # the chord of a side over the quotient's range lies outside of it
+            low, high = float(box.low[0, quotient]), float(box.high[0, quotient])
+            slope = float((side(high) - side(low)) / (high - low)) if low < high else 1.0
+            open_at_0 = float(side(low)) - slope * low
+            columns, weights = [quotient, numerator], [slope * x[denominator], -1.0]
+            bound = -open_at_0 * x[denominator]
+        sums.append((np.array(columns), sign * np.array(weights), sign * bound))
+    return sums
 
 
 def _minimise_last(A: Matrix, b: Matrix, low: Matrix, high: Matrix, whole: Any) -> tuple[Matrix | None, bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -10,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from holdfast.arguments import check_kind, is_number, is_whole
 from holdfast.attacks.tables.feasible import Box, tighten
 from holdfast.data import Feature, Matrix, Schema, check_features
 from holdfast.errors import DataError, UsageError
@@ -43,18 +43,20 @@ class FeasibleChange:
     def __post_init__(self) -> None:
         """Refuse a budget that means nothing."""
         budget, switches = self.budget, self.max_category_changes
-        if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 < budget <= 1:
+        if not is_number(budget) or not 0 < budget <= 1:
             raise UsageError(f"an evasion budget is a share of the range, above 0 and at most 1, got {budget!r}")
-        if isinstance(switches, bool) or not isinstance(switches, int) or switches < 0:
+        if not is_whole(switches) or switches < 0:
             raise UsageError(f"max_category_changes is a whole number of 0 or more, got {switches!r}")
-
+        check_kind("costs", self.costs, Mapping, example='{"amount": 1.0}')
         if not all(_is_positive(cost) for cost in self.costs.values()):
             raise UsageError(f"costs are numbers above 0, got {dict(self.costs)!r:.200}")
         if bool(self.costs) != (self.max_cost is not None):
             raise UsageError("costs and max_cost mean something together only, got one of them")
         if self.max_cost is not None and not _is_positive(self.max_cost):
             raise UsageError(f"max_cost is a number above 0, got {self.max_cost!r}")
-        object.__setattr__(self, "costs", dict(self.costs))
+        object.__setattr__(self, "budget", float(budget))
+        object.__setattr__(self, "max_category_changes", int(switches))
+        object.__setattr__(self, "costs", {name: float(cost) for name, cost in self.costs.items()})
 
     @property
     def unit(self) -> str:
@@ -78,8 +80,13 @@ class FeasibleChange:
             if feature.kind == "integer" and feature.mutability != "fixed" and self.budget * feature.width < 1
         )
 
-    def box(self, X: Matrix, schema: Schema) -> Box:
+    def box(self, X: Matrix, schema: Schema, *, tolerance: float = 0.0) -> Box:
         """The values that each feature of each row could take; rows must keep to the schema.
+
+        Args:
+            X: (rows, features).
+            schema: of the rows.
+            tolerance: what arithmetic relations leave open, see `tighten`.
 
         Raises:
             UsageError: the costs name a feature that the schema does not have.
@@ -97,7 +104,7 @@ class FeasibleChange:
             elif self._may_switch(feature):
                 known = ~np.isnan(X[:, position])
                 low[known, position], high[known, position] = 0.0, len(feature.categories) - 1.0
-        box = tighten(Box(low, high), schema)
+        box = tighten(Box(low, high), schema, tolerance=tolerance)
         # a row keeps sums and quotients up to rounding, and may lie beside the bounds that follow from them by as much
         return Box(np.fmin(box.low, X), np.fmax(box.high, X))
 
@@ -185,5 +192,5 @@ class FeasibleChange:
         return (change < -down) | (change > up)
 
 
-def _is_positive(number: object) -> bool:
-    return isinstance(number, int | float) and not isinstance(number, bool) and 0 < number < math.inf
+def _is_positive(number: Any) -> bool:
+    return is_number(number) and number > 0

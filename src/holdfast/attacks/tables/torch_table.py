@@ -17,6 +17,7 @@ except ImportError as error:
         "TorchTable needs PyTorch, which is not installed", hint='pip install "holdfast[torch]"'
     ) from error
 
+from holdfast.arguments import check_kind
 from holdfast.attacks.images.classifier import are_probabilities
 from holdfast.attacks.tables.differentiable import Pullback
 from holdfast.data import Matrix, Schema
@@ -39,7 +40,13 @@ class TorchTable:
     module: torch.nn.Module
 
     def __post_init__(self) -> None:
-        """Put the module into evaluation mode."""
+        """Put the module into evaluation mode.
+
+        Raises:
+            UsageError: an argument of another kind.
+        """
+        check_kind("schema", self.schema, Schema, example="data.schema")
+        check_kind("module", self.module, torch.nn.Module, example="torch.nn.Linear(10, 2)")
         self.module.eval()
 
     def predict_proba(self, X: Matrix) -> Matrix:
@@ -79,7 +86,13 @@ class TorchTable:
         return torch.as_tensor(E, dtype=own.dtype)
 
     def _scores(self, rows: torch.Tensor) -> torch.Tensor:
-        scores: torch.Tensor = self.module(rows)
+        try:
+            scores: torch.Tensor = self.module(rows)
+        except RuntimeError as error:
+            raise UnsupportedError(
+                f"expected a module for rows of {rows.shape[1]} encoded columns, it raises: {error!s:.100}",
+                hint="its first layer takes Encoding(schema).width columns",
+            ) from error
         if scores.ndim == 1:
             scores = scores[:, None]
         classes = len(self.schema.classes)

@@ -8,10 +8,11 @@ from typing import Final
 
 import numpy as np
 
+from holdfast.arguments import check_kind
 from holdfast.attacks.trees.ball import Margin, Origin, origin
 from holdfast.attacks.trees.descent import descend, flip
 from holdfast.attacks.trees.program import solve
-from holdfast.attacks.trees.reach import Reach
+from holdfast.attacks.trees.reach import Reach, is_radius
 from holdfast.attacks.trees.regions import Regions, regions
 from holdfast.data import Labels, Matrix
 from holdfast.errors import UnsupportedError, UsageError
@@ -59,13 +60,16 @@ class TreeAttack:
 
     Raises:
         UnsupportedError: the ensemble tells no classes apart, or has too many leaves.
-        UsageError: `reach` is about another number of features, or the time limit is below 0.
+        UsageError: an argument of another kind, `reach` is about another number of features, or the time limit is
+            below 0.
     """
 
     def __init__(self, ensemble: Ensemble, reach: Reach, *, time_limit_s: float = TIME_LIMIT_S) -> None:
+        check_kind("ensemble", ensemble, Ensemble, example="read_trees(model)")
+        check_kind("reach", reach, Reach, example="Reach.linf(30, low=0, high=1)")
         if len(ensemble.classes) < 2:
             raise UnsupportedError("expected trees that tell classes apart, got a regression", hint="give a classifier")
-        if not time_limit_s >= 0:
+        if not is_radius(time_limit_s):
             raise UsageError(f"expected a time limit of 0 seconds or more, got {time_limit_s!r}")
         self.ensemble, self.reach, self.time_limit_s = ensemble, reach, time_limit_s
         self.regions: Regions = regions(ensemble, reach)

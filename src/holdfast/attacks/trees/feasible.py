@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from holdfast.arguments import check_kind
 from holdfast.attacks.tables.feasible import keeps
 from holdfast.attacks.tables.threat import FeasibleChange
 from holdfast.attacks.trees.attack import TIME_LIMIT_S, TreeAttack
@@ -44,8 +45,9 @@ def feasible_flips(
     """Find the smallest feasible change of each row after which a model of trees no longer says `y`.
 
     Ranges, whole numbers, mutability, categories, relations between features and costs are all kept by the search.
-    Relations and costs up to a millionth: of the range that a relation spans, and of what may be spent. A row that no
-    longer flips when it is moved exactly onto the relations is not returned, and its distance is infinite, while
+    Relations are kept as closely as the check of a table asks (`holdfast.data.relation.TOLERANCE`). The solver keeps
+    them and the costs up to a millionth: of the range that a relation spans, and of what may be spent. A row that no
+    longer flips when it is moved to where the check lets it in is not returned, and its distance is infinite, while
     `at_least` still bounds what there may be. The same holds for a row that the model, asked again, gives to `y`.
 
     Args:
@@ -57,9 +59,12 @@ def feasible_flips(
         time_limit_s: for the solver, for one row and one wrong class; 0 for the fast search alone.
 
     Raises:
+        UsageError: an argument of another kind.
         UnsupportedError: the trees cannot be read, or have too many leaves.
         DataError: the rows do not fit the model.
     """
+    check_kind("model", model, OnnxModel, example="fit_estimator(XGBClassifier(), data)")
+    check_kind("threat", threat, FeasibleChange, example="FeasibleChange(budget=0.1)")
     attack = TreeAttack(_read(model), Reach.within(threat, model.schema), time_limit_s=time_limit_s)
     tied = bool(model.schema.relations) or threat.max_cost is not None
     nearest = TiedAttack(attack, model.schema, threat).nearest if tied else attack.nearest

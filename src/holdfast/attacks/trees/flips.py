@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from holdfast.arguments import check_kind
 from holdfast.attacks.security_curve import TOLERANCE
 from holdfast.attacks.trees.attack import TIME_LIMIT_S, Flip, TreeAttack
-from holdfast.attacks.trees.reach import Flags, Reach
+from holdfast.attacks.trees.reach import Flags, Reach, is_radius
 from holdfast.data import Labels, Matrix
 from holdfast.errors import DataError, UsageError
 from holdfast.models.trees import Ensemble
@@ -160,8 +161,12 @@ def robust_error(
 
 def _wrong(attack: TreeAttack, X: Matrix, y: Labels, *, radius: float) -> Flags:
     """Check the rows, and say which the ensemble does not give to `y`."""
-    if not radius >= 0:
+    if not is_radius(radius):
         raise UsageError(f"expected a radius of 0 or more, got {radius!r}")
+    for name, array in (("X", X), ("y", y)):
+        check_kind(name, array, np.ndarray, example=f"np.array({name})")
+    if X.dtype.kind not in "biuf" or y.dtype.kind not in "iu":
+        raise DataError(f"expected rows of numbers and whole classes, got arrays of {X.dtype} and {y.dtype}")
     if y.shape != (len(X),) or (len(y) and not (y.min() >= 0 and y.max() < len(attack.ensemble.classes))):
         raise DataError(
             f"expected one class for each row, from 0 to {len(attack.ensemble.classes) - 1}, got {len(y)} for {len(X)}"

@@ -5,6 +5,8 @@ quotient or the denominator stays. Where both move, the quotient is compared wit
 threshold that it does or does not pass, and with the ends of its range. Multiplied out by the denominator, which is
 positive, each of these is a row as well. So the program knows exactly which cells can be reached within the radius; how
 far the quotient itself has moved there it knows as a lower bound only.
+
+What the check of a relation leaves open is open here too, so that "none" holds for every row that could be loaded.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from holdfast.attacks.tables.linear_program import as_sums
-from holdfast.attacks.tables.propagation import Link, QuotientLink
+from holdfast.attacks.tables.links import Link, QuotientLink
 from holdfast.attacks.trees.ball import Ball
 from holdfast.attacks.trees.system import Linear, System
 from holdfast.attacks.trees.thresholds import Thresholds, nearest_of
@@ -86,7 +88,7 @@ class _Joining:
         if isinstance(link, QuotientLink) and {int(link.columns[0]), int(link.columns[2])} <= self.moves.keys():
             self._compare(link)
             return
-        for columns, weights, bound in as_sums(link, self.ties.x, set(self.moves)):
+        for columns, weights, bound in as_sums(link, self.ties.x, set(self.moves), self.ties.box):
             names = columns.tolist()
             total = sum((weight * self.value(at) for at, weight in zip(names, weights, strict=True)), Linear(-bound))
             widest = max(
@@ -100,14 +102,14 @@ class _Joining:
         low, high = self.ends(quotient)
         cuts = self.ties.cuts(quotient, self.thresholds)
         if link.at_most:  # numerator / denominator is at least whatever the quotient is
-            self._beside(link, low, sign=-1.0)
+            self._beside(link, float(link.down(low)), sign=-1.0)
             for cut in cuts:
-                self._beside(link, cut.at, sign=-1.0, unless=_broken(cut, passed=cut.up))
+                self._beside(link, float(link.down(cut.at)), sign=-1.0, unless=_broken(cut, passed=cut.up))
             self._no_further(link, sign=-1.0)
         if link.at_least:
-            self._beside(link, high, sign=1.0)
+            self._beside(link, float(link.up(high)), sign=1.0)
             for cut in cuts:
-                number = self.ties.below(quotient, cut.at)
+                number = float(link.up(self.ties.below(quotient, cut.at)))
                 self._beside(link, number, sign=1.0, unless=_broken(cut, passed=not cut.up))
             self._no_further(link, sign=1.0)
 
@@ -128,7 +130,8 @@ class _Joining:
         start, largest = float(self.ties.x[quotient]), self.ends(denominator)[1]
         over = sign * (self.value(numerator) - start * self.value(denominator))
         reach = self.widths[quotient] * largest
-        self.system.at_most_zero(over - reach * self.distance, unit=reach)
+        left_open = (1 / link.share - 1) * max(map(abs, self.ends(quotient))) * largest
+        self.system.at_most_zero(over - reach * self.distance - Linear(left_open), unit=reach)
 
     def differ(self, phantom: Phantom) -> None:
         """At least one threshold is passed that was not, or the reverse."""

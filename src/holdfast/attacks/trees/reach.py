@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from holdfast.arguments import check_kind, is_whole
 from holdfast.attacks.tables.threat import FeasibleChange
 from holdfast.data import Feature, Matrix, Schema
 from holdfast.errors import UsageError
 
 Flags = npt.NDArray[np.bool_]
+
+_COLUMNS: Final = ("unit", "low", "high", "down", "up", "whole", "switch")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,12 +45,14 @@ class Reach:
     def __post_init__(self) -> None:
         """Refuse columns of different lengths, and units and ranges that mean nothing."""
         columns = (self.unit, self.low, self.high, self.down, self.up, self.whole, self.switch)
+        for name, column in zip(_COLUMNS, columns, strict=True):
+            check_kind(name, column, np.ndarray, example=f"np.array({name})")
         if len({column.shape for column in columns}) != 1 or self.unit.ndim != 1:
             raise UsageError(f"expected one entry for each feature, got shapes {[column.shape for column in columns]}")
         if not (self.unit > 0).all() or not (self.low <= self.high).all():
             raise UsageError("expected units above 0, and ranges whose low is at most their high")
-        if self.max_switches < 0:
-            raise UsageError(f"max_switches is 0 or more, got {self.max_switches}")
+        if not is_whole(self.max_switches) or self.max_switches < 0:
+            raise UsageError(f"max_switches is 0 or more, got {self.max_switches!r}")
 
     @property
     def n_features(self) -> int:
@@ -61,7 +67,12 @@ class Reach:
             n_features: of a row.
             low: of every feature; 0 for pictures in 0..1.
             high: of every feature.
+
+        Raises:
+            UsageError: fewer than one feature, or ends that are no range.
         """
+        if not is_whole(n_features) or n_features < 1:
+            raise UsageError(f"expected 1 feature or more, got {n_features!r}")
         every, none = np.ones(n_features, dtype=bool), np.zeros(n_features, dtype=bool)
         return Reach(
             unit=np.ones(n_features),
@@ -78,7 +89,12 @@ class Reach:
         """What a threat allows in rows of a schema, but for its budget, its costs and relations between features.
 
         Distance is the share of the range that the furthest feature moves; a switch of category counts nothing.
+
+        Raises:
+            UsageError: an argument of another kind.
         """
+        check_kind("threat", threat, FeasibleChange, example="FeasibleChange(budget=0.1)")
+        check_kind("schema", schema, Schema, example="data.schema")
         features, switches = schema.features, threat.max_category_changes > 0
         category = np.array([feature.kind == "category" for feature in features])
         return Reach(
@@ -101,3 +117,8 @@ def _may(feature: Feature, direction: str, *, switches: bool) -> bool:
     if feature.kind == "category":
         return switches and feature.mutability == "free"
     return feature.mutability in ("free", direction)
+
+
+def is_radius(number: object) -> bool:
+    """Whether it is a number of 0 or more; infinite is one."""
+    return isinstance(number, int | float | np.integer | np.floating) and bool(number >= 0)

@@ -10,13 +10,15 @@ from functools import cached_property
 
 import numpy as np
 
-from holdfast.attacks.tables.feasible import Box, keeps, nearest, tighten
-from holdfast.attacks.tables.propagation import Link, network
+from holdfast.attacks.tables.feasible import Box, keeps, onto_relations, tighten
+from holdfast.attacks.tables.links import Link
+from holdfast.attacks.tables.propagation import network
 from holdfast.attacks.tables.threat import FeasibleChange
 from holdfast.attacks.trees.reach import Flags
 from holdfast.attacks.trees.regions import Regions
 from holdfast.attacks.trees.thresholds import Thresholds
 from holdfast.data import Labels, Matrix, Schema
+from holdfast.data.relation import TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Ties:
     @cached_property
     def box(self) -> Box:
         """(1, features) what each value may become."""
-        return self.threat.box(self.x[None], self.schema)
+        return self.threat.box(self.x[None], self.schema, tolerance=TOLERANCE)
 
     @cached_property
     def prices(self) -> Matrix:
@@ -78,7 +80,8 @@ class Ties:
     @cached_property
     def links(self) -> tuple[Link, ...]:
         """The relations in which nothing is missing."""
-        return tuple(link for link in network(self.schema).links if not np.isnan(self.x[link.columns]).any())
+        links = network(self.schema, TOLERANCE).links
+        return tuple(link for link in links if not np.isnan(self.x[link.columns]).any())
 
     @cached_property
     def columns(self) -> Labels:
@@ -141,7 +144,7 @@ class Ties:
             most = [self.below(column, cut.at) for cut in cuts if cut.up != passed[cut.variable]]
             low[0, column] = max([self.box.low[0, column], *least])
             high[0, column] = min([self.box.high[0, column], *most])
-        room = tighten(Box(low, high), self.schema)
+        room = tighten(Box(low, high), self.schema, tolerance=TOLERANCE)
         return None if (room.low > room.high).any() else room
 
     def settled(self, room: Box, near: Matrix, moves: Matrix) -> Matrix | None:
@@ -154,8 +157,8 @@ class Ties:
         """
         found = near.copy()
         found[self.columns] = self.x[self.columns] + moves * self.units
-        rows = np.vstack([nearest(found[None], room, self.schema, upward=upward) for upward in (True, False)])
-        kept = keeps(rows, self.schema) & self.threat.affordable(np.vstack([self.x, self.x]), rows, self.schema)
+        rows = onto_relations(found, room, self.schema)
+        kept = keeps(rows, self.schema) & self.threat.affordable(np.tile(self.x, (len(rows), 1)), rows, self.schema)
         shifts = np.abs(rows - found)[:, self.columns] / self.widths
         best: Matrix = rows[np.where(kept, shifts.max(axis=1, initial=0.0), np.inf).argmin()]
         return best if kept.any() else None

@@ -79,21 +79,21 @@ def trained_in_parts(data: Any) -> Classify:
 def poison(data: Any, attack: str, share: float, rng: np.random.Generator) -> Poisoned[Any]:
     """The training rows with poison in them."""
     if attack == "flips":
-        return flip_labels(data, share=share, rng=rng, source=SOURCE, target=TARGET)
+        return flip_labels(data, share=share, rng=rng, source_class=SOURCE, target_class=TARGET)
     if isinstance(data, Images):
         height, width, channels = data.pixels.shape[1:]
         trigger: Any = PictureTrigger(checkerboard(3, channels=channels), top=height - 4, left=width - 4)
     else:
         trigger = rare_pair(data, rng)
     if attack == "badnets":
-        return badnets(data, trigger, target=TARGET, share=share, rng=rng)
-    return label_consistent(data, trigger, target=TARGET, share=share, blend=BLEND, rng=rng)
+        return badnets(data, trigger, target_class=TARGET, share=share, rng=rng)
+    return label_consistent(data, trigger, target_class=TARGET, share=share, blend=BLEND, rng=rng)
 
 
 def success(classify: Classify, test: Any, poisoned: Poisoned[Any]) -> tuple[float, float]:
     """How often the attacker gets what he wants, and the accuracy on clean rows."""
     if poisoned.trigger is not None:
-        result = backdoor_success(classify, test, poisoned.trigger, target=TARGET)
+        result = backdoor_success(classify, test, poisoned.trigger, target_class=TARGET)
         return result.attack_success.value, result.clean_accuracy.value
     said = classify(test.X if isinstance(test, Dataset) else test.pixels)
     return float((said[test.y == SOURCE] == TARGET).mean()), float((said == test.y).mean())
@@ -150,7 +150,7 @@ def measure_collision(name: str, train: Images, test: Images, share: float) -> N
     clean = last_layer(train, seed=0)(test.pixels)
     for victim in np.flatnonzero((clean == test.y) & (test.y != TARGET))[:VICTIMS]:
         picture, rng = test.pixels[victim], np.random.default_rng(0)
-        poisoned = feature_collision(train, ready_made().module, picture, target=TARGET, share=share, rng=rng)
+        poisoned = feature_collision(train, ready_made().module, picture, target_class=TARGET, share=share, rng=rng)
         planted, named = set(poisoned.rows.tolist()), flagged(poisoned.data)
         kept = poisoned.data.take(np.setdiff1d(np.arange(len(train)), sorted(named)))
         vote = train_partitioned_pictures(poisoned.data, last_layer, partitions=PARTITIONS, seed=0)

@@ -96,7 +96,7 @@ def false_claims(name: str, records: Dataset, owners: int = 100, twins: int = 19
         learned, spare, seed = drawn(mine, rng)
         model = train(learned, seed=seed)
         fingerprint = fingerprint_model(
-            model, mine, train=train, test_fraction=FRACTION, rng=rng, twins=twins, queries=300
+            model, mine, trainer=train, test_fraction=FRACTION, rng=rng, twins=twins, queries=300
         )
         for kind, pool in (("stranger", other), ("twin", mine)):
             part, _, seed = drawn(pool, rng)
@@ -189,7 +189,7 @@ def survival(name: str, records: Dataset, kinds: list[str], *, twins: int, carri
             key = drawn_key(records, carriers, rng)
             data = marked(learned, key)
             with_mark = train(data, seed=seed)
-            fingerprint = fingerprint_model(model, mine, train=train, test_fraction=FRACTION, rng=rng, twins=twins)
+            fingerprint = fingerprint_model(model, mine, trainer=train, test_fraction=FRACTION, rng=rng, twins=twins)
             suspects = {
                 "fingerprint": [*copies_of(classify(model), train, other, rng)],
                 "watermark": [*copies_of(classify(with_mark), train, other, rng)],

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeGuard, get_args
 
 from holdfast.errors import UsageError, WireError
+from holdfast.rounding import outward
 
 FORMAT: Final = "holdfast-evidence-1"
 
@@ -82,6 +83,15 @@ class Figure:
         if self.low is not None and self.high is not None and not self.low <= self.value <= self.high:
             raise UsageError(f"a figure's interval must enclose it, got {self.low} <= {self.value} <= {self.high}")
 
+    def __str__(self) -> str:
+        """The figure in one line: the number, how sure it is, and which way it errs."""
+        places = 3 - math.floor(math.log10(abs(self.value))) if self.value else 0
+        text = f"{outward(self.value, places=places, bound=self.bound):.4g} {self.unit}".rstrip()
+        if self.low is not None and self.high is not None:
+            sure = "interval" if self.confidence is None else f"{100 * self.confidence:g}% interval"
+            text += f" ({sure} {self.low:.4g} to {self.high:.4g})"
+        return text if self.bound == "estimate" else f"{text}, {self.bound} bound"
+
     def to_json(self) -> dict[str, Any]:
         """The figure as JSON, without the fields that say nothing."""
         out: dict[str, Any] = {"value": self.value}
@@ -96,7 +106,7 @@ class Figure:
         return out
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Evidence:
     """One measured claim about one exact subject.
 
@@ -108,7 +118,7 @@ class Evidence:
         figures: named numbers; policies refer to them by name.
         samples: named columns of one number per sample, all of one length, for plots and for looking up rows.
         context: the threat, the budget, the parameters: what is needed to measure it again.
-        references: names in the field's catalogues ("MITRE ATLAS AML.T0024", "NIST AI 100-2 …").
+        references: names in the field's catalogues ("MITRE ATLAS AML.T0015 Evade AI Model").
         caveats: what the claim does not cover, each one sentence.
     """
 
@@ -134,6 +144,10 @@ class Evidence:
         samples = {name: _numbers(name, column) for name, column in self.samples.items()}
         object.__setattr__(self, "samples", MappingProxyType(samples))
         object.__setattr__(self, "context", MappingProxyType(dict(self.context)))
+
+    def __repr__(self) -> str:
+        """The claim in one line."""
+        return f"<{type(self).__name__} {self.kind}: {self.title}>"
 
     def to_json(self) -> dict[str, Any]:
         """The evidence as JSON; `from_json` is its inverse."""

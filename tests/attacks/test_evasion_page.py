@@ -11,6 +11,7 @@ from tests.attacks.test_result_formats import result
 
 from holdfast.drawing import evasion_words
 from holdfast.drawing.evidence_page import evidence_page
+from holdfast.drawing.words import percent
 from holdfast.evidence import Evidence, Figure
 
 DIGEST = "sha256:" + "ab" * 32
@@ -39,7 +40,7 @@ def words(page: str) -> str:
 
 def test_an_exact_result_says_so_and_names_no_questions() -> None:
     text = words(evidence_page(exact()))
-    share = evasion_words.percent(exact().figures["robust_accuracy"].value).replace("\u00a0", " ")
+    share = percent(exact().figures["robust_accuracy"].value).replace("\u00a0", " ")
     assert f"Right, and right under attack {share}" in text
     assert "Exact exact (linear program) no change within the threat was missed" in text
     assert "without a question" in text

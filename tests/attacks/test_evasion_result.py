@@ -85,7 +85,7 @@ def test_only_the_rows_of_the_class_that_wants_out_are_attacked() -> None:
     rng = np.random.default_rng(2)
     model = random_linear(numbers_schema(classes=3), rng)
     data = own_labels(model, synthetic_rows(model.schema, 60, rng))
-    result = evasion(model, data, threat=FeasibleChange(budget=0.3), rng=rng, from_class="yes")
+    result = evasion(model, data, threat=FeasibleChange(budget=0.3), rng=rng, source_class="yes")
     np.testing.assert_array_equal(result.rows, np.flatnonzero(data.y == 1))
     whole = evasion(model, data, threat=FeasibleChange(budget=0.3), rng=rng)
     np.testing.assert_array_equal(result.evaded, whole.evaded[result.rows])
@@ -102,7 +102,7 @@ def test_a_class_without_rows_cannot_be_attacked_from(name: str, sentence: str) 
             data,
             threat=THREAT,
             rng=np.random.default_rng(0),
-            from_class=name,
+            source_class=name,
         )
 
 

@@ -93,7 +93,7 @@ def test_several_kinds_of_results_share_one_log() -> None:
 
 
 def test_the_page_says_what_was_measured_and_escapes_what_came_from_data() -> None:
-    hostile = replace(result(), from_class="<script>alert(1)</script>", unreliable=("<b>noise</b> was seen",))
+    hostile = replace(result(), source_class="<script>alert(1)</script>", unreliable=("<b>noise</b> was seen",))
     page = hostile.to_html(DIGEST)
     assert "<script>alert" not in page
     assert "<b>noise" not in page

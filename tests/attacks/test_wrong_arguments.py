@@ -46,23 +46,35 @@ CALLS: dict[str, tuple[Callable[..., object], dict[str, Any], dict[str, Any]]] =
     "Sharpened": (Sharpened, {"oracle": MODEL, "temperature": 2}, {"temperature": (None, "2", 0, -1.0, np.inf, True)}),
     "flip_labels": (
         lambda **given: flip_labels(given.pop("data"), **given),
-        {"data": DATA, "share": 0.5, "rng": RNG, "source": 0, "target": 1},
-        {"data": (None, DATA.X), "share": (None, "1", True, 0), "rng": NONE, "source": NONE[1:], "target": NONE[1:]},
+        {"data": DATA, "share": 0.5, "rng": RNG, "source_class": 0, "target_class": 1},
+        {
+            "data": (None, DATA.X),
+            "share": (None, "1", True, 0),
+            "rng": NONE,
+            "source_class": NONE[1:],
+            "target_class": NONE[1:],
+        },
     ),
     "badnets": (
         lambda **given: badnets(given.pop("data"), given.pop("trigger"), **given),
-        {"data": PICTURES, "trigger": PATCH, "target": 0, "share": 0.5, "rng": RNG},
-        {"data": (None, DATA), "trigger": (None, PAIR, "x"), "target": NONE, "share": (None, "1"), "rng": NONE},
+        {"data": PICTURES, "trigger": PATCH, "target_class": 0, "share": 0.5, "rng": RNG},
+        {"data": (None, DATA), "trigger": (None, PAIR, "x"), "target_class": NONE, "share": (None, "1"), "rng": NONE},
     ),
     "label_consistent": (
         lambda **given: label_consistent(given.pop("data"), given.pop("trigger"), **given),
-        {"data": DATA, "trigger": PAIR, "target": 0, "share": 0.5, "blend": 0.1, "rng": RNG},
-        {"data": (None, PICTURES), "trigger": (None, PATCH), "target": NONE, "blend": (None, "0", 1), "rng": NONE},
+        {"data": DATA, "trigger": PAIR, "target_class": 0, "share": 0.5, "blend": 0.1, "rng": RNG},
+        {
+            "data": (None, PICTURES),
+            "trigger": (None, PATCH),
+            "target_class": NONE,
+            "blend": (None, "0", 1),
+            "rng": NONE,
+        },
     ),
     "backdoor_success": (
         lambda **given: backdoor_success(given.pop("classify"), given.pop("clean"), given.pop("trigger"), **given),
-        {"classify": lambda X: np.zeros(len(X), int), "clean": DATA, "trigger": PAIR, "target": 0},
-        {"classify": (None, MODEL), "clean": (None, DATA.X, PICTURES), "trigger": (None, PATCH), "target": NONE},
+        {"classify": lambda X: np.zeros(len(X), int), "clean": DATA, "trigger": PAIR, "target_class": 0},
+        {"classify": (None, MODEL), "clean": (None, DATA.X, PICTURES), "trigger": (None, PATCH), "target_class": NONE},
     ),
     "rare_pair": (
         lambda **given: rare_pair(given.pop("data"), given.pop("rng"), **given),

@@ -34,9 +34,9 @@ def leaning(noise: float) -> Callable[..., LinearModel]:
     return train
 
 
-def choose(rows: Dataset, *noises: float, keep: float = 0.97, attacked_class: str = "yes") -> Choice:
+def choose(rows: Dataset, *noises: float, keep: float = 0.97, source_class: str = "yes") -> Choice:
     trainers, rng = [leaning(noise) for noise in noises], np.random.default_rng(0)
-    return strongest_affordable(leaning(0.0), trainers, rows, attacked_class=attacked_class, rng=rng, keep=keep)
+    return strongest_affordable(leaning(0.0), trainers, rows, source_class=source_class, rng=rng, keep=keep)
 
 
 def test_the_first_that_keeps_its_precision_is_chosen_and_nothing_after_it_is_tried(rows: Dataset) -> None:
@@ -56,7 +56,7 @@ def test_precision_is_that_of_rows_that_were_not_trained_on(rows: Dataset) -> No
         seen.append(data.X[:, 1])
         return leaning(0.0)(data, seed=seed)
 
-    strongest_affordable(train, [train], rows, attacked_class="yes", rng=np.random.default_rng(0))
+    strongest_affordable(train, [train], rows, source_class="yes", rng=np.random.default_rng(0))
     assert len(seen) == 6
     for third in (seen[:3], seen[3:]):  # each row is left out by one of three models
         assert sorted(np.concatenate(third)) == sorted(np.tile(rows.X[:, 1], 2))
@@ -67,7 +67,7 @@ def test_what_cannot_be_chosen_by_is_said(rows: Dataset) -> None:
         choose(rows)
     with pytest.raises(UsageError, match="share of precision"):
         choose(rows, 0.0, keep=0.0)
-    with pytest.raises(UsageError, match="attacked_class of no, yes"):
-        choose(rows, 0.0, attacked_class="fraud")
+    with pytest.raises(UsageError, match="source_class of no, yes"):
+        choose(rows, 0.0, source_class="fraud")
     with pytest.raises(DataError, match="3 rows or more"):
         choose(rows.take(rows.y == 1), 0.0)

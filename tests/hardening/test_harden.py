@@ -41,7 +41,7 @@ def halves(tumour: Dataset) -> tuple[Dataset, Dataset]:
 def test_worst_case_training_makes_the_tumour_model_surely_more_robust(halves: tuple[Dataset, Dataset]) -> None:
     train, test = halves
     model = logistic(train, seed=0)
-    result = harden(model, train, test, train=robust_logistic, threat=THREAT, rng=np.random.default_rng(0))
+    result = harden(model, train, test, trainer=robust_logistic, threat=THREAT, rng=np.random.default_rng(0))
     assert result.improved
     assert result.before.exact
     assert result.after.exact
@@ -58,7 +58,7 @@ def test_retraining_on_what_fooled_it_makes_a_boosted_model_surely_more_robust(h
         boosted(train, seed=0),
         train,
         test,
-        train=boosted,
+        trainer=boosted,
         threat=THREAT,
         rng=np.random.default_rng(0),
         rounds=2,
@@ -80,7 +80,7 @@ def test_a_private_trainer_is_called_once_and_sees_the_training_rows_only(halves
         calls.append((data.digest, evasion_radius))
         return robust_logistic(data, evasion_radius=evasion_radius)
 
-    harden(logistic(train, seed=0), train, test, train=spending, threat=THREAT, rng=np.random.default_rng(0))
+    harden(logistic(train, seed=0), train, test, trainer=spending, threat=THREAT, rng=np.random.default_rng(0))
     ((digest, radius),) = calls
     assert digest == train.digest
     np.testing.assert_allclose(radius, 0.1)
@@ -98,7 +98,9 @@ def test_the_test_rows_decide_nothing(halves: tuple[Dataset, Dataset]) -> None:
 
     model = logistic(train, seed=0)
     runs = [
-        harden_with_examples(model, train, part, train=recording, threat=THREAT, rng=np.random.default_rng(3), rounds=2)
+        harden_with_examples(
+            model, train, part, trainer=recording, threat=THREAT, rng=np.random.default_rng(3), rounds=2
+        )
         for part in (test, test.take(np.arange(20)))
     ]
     assert seen[:2] == seen[2:]
@@ -113,7 +115,7 @@ def test_a_trainer_that_makes_it_worse_is_not_kept_and_not_praised(halves: tuple
         return Constant(data.schema, (0.0, 1.0))
 
     result = harden_with_examples(
-        model, train, test, train=useless, threat=FeasibleChange(budget=0.01), rng=np.random.default_rng(0), rounds=1
+        model, train, test, trainer=useless, threat=FeasibleChange(budget=0.01), rng=np.random.default_rng(0), rounds=1
     )
     assert result.model is model
     assert result.details["chosen_round"] == 0
@@ -125,7 +127,7 @@ def test_no_improvement_is_claimed_where_the_interval_reaches_zero(halves: tuple
     train, test = halves
     few = test.take(np.arange(6))
     result = harden(
-        logistic(train, seed=0), train, few, train=robust_logistic, threat=THREAT, rng=np.random.default_rng(0)
+        logistic(train, seed=0), train, few, trainer=robust_logistic, threat=THREAT, rng=np.random.default_rng(0)
     )
     assert result.gain.low is not None
     assert result.gain.low <= 0
@@ -138,13 +140,13 @@ def test_no_improvement_is_claimed_where_the_interval_reaches_zero(halves: tuple
 def test_the_evidence_says_what_was_bought_and_paid_and_survives_json(halves: tuple[Dataset, Dataset]) -> None:
     train, test = halves
     result = harden(
-        logistic(train, seed=0), train, test, train=robust_logistic, threat=THREAT, rng=np.random.default_rng(0)
+        logistic(train, seed=0), train, test, trainer=robust_logistic, threat=THREAT, rng=np.random.default_rng(0)
     )
     evidence = result.to_evidence(DIGEST)
     assert Evidence.from_json(evidence.to_json()).digest == evidence.digest
     assert (evidence.kind, evidence.subject) == ("hardening", DIGEST)
     names = {"robust_accuracy_before", "robust_accuracy_after", "accuracy_before", "accuracy_after", "gain", "cost"}
-    assert evidence.figures.keys() == names
+    assert evidence.figures.keys() == names | {"budget", "rows"}
     for name in ("gain", "cost"):
         assert evidence.figures[name].confidence == 0.95
     assert evidence.context["improved"] is True
@@ -212,7 +214,7 @@ def test_every_kind_of_feature_and_number_of_classes_can_be_hardened(classes: in
     data = own_labels(truth, synthetic_rows(truth.schema, 240, rng))
     train, test = data.split(test_fraction=0.3, seed=0)
     threat = FeasibleChange(budget=0.05, max_category_changes=1)
-    result = harden(logistic(train, seed=0), train, test, train=robust_logistic, threat=threat, rng=rng)
+    result = harden(logistic(train, seed=0), train, test, trainer=robust_logistic, threat=threat, rng=rng)
     assert result.improved
     assert result.after.accuracy.value > 0.5
 
@@ -236,10 +238,10 @@ def test_bad_input_is_refused_in_a_sentence(halves: tuple[Dataset, Dataset]) -> 
         robust_logistic(one_class, evasion_radius=np.zeros(4), l2=0.0)
     for rounds in (0, 101):
         with pytest.raises(UsageError, match="1 to 100 rounds"):
-            harden_with_examples(model, train, test, train=logistic, threat=THREAT, rng=rng, rounds=rounds)
+            harden_with_examples(model, train, test, trainer=logistic, threat=THREAT, rng=rng, rounds=rounds)
     other = Dataset(replace(train.schema, target="other"), train.X, train.y)
     with pytest.raises(DataError, match="different schemas"):
-        harden(model, other, test, train=robust_logistic, threat=THREAT, rng=rng)
+        harden(model, other, test, trainer=robust_logistic, threat=THREAT, rng=rng)
 
 
 def test_no_gain_is_claimed_where_only_the_model_before_was_attacked_exactly(halves: tuple[Dataset, Dataset]) -> None:

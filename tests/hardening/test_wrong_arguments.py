@@ -28,7 +28,7 @@ MODEL = random_linear(loan_schema(), np.random.default_rng(0))
 DATA = own_labels(MODEL, synthetic_rows(MODEL.schema, 60, np.random.default_rng(1)))
 PICTURES = Images.of(np.zeros((6, 8, 8), dtype=np.uint8), np.arange(6) % 2)
 RNG = np.random.default_rng(0)
-KEY = draw_watermark(DATA, count=5)
+KEY = draw_watermark(DATA, count=20)
 ASKED = classify(MODEL)
 DEFENCE = OutputDefence(decimals=2)
 NONE: Any = (None, "0", 1.5, [1], np.nan, True)
@@ -46,8 +46,8 @@ CALLS: dict[str, tuple[Callable[..., object], dict[str, Any], dict[str, Any]]] =
     ),
     "draw_watermark": (
         lambda **given: draw_watermark(given.pop("data"), **given),
-        {"data": PICTURES, "count": 5},
-        {"data": (None, DATA.X, DATA.schema), "count": (*NONE, 0)},
+        {"data": PICTURES, "count": 20, "alpha": 0.01},
+        {"data": (None, DATA.X, DATA.schema), "count": (*NONE, 0), "alpha": NONE},
     ),
     "verify": (
         lambda **given: KEY.verify(given.pop("suspect"), **given),
@@ -64,7 +64,7 @@ CALLS: dict[str, tuple[Callable[..., object], dict[str, Any], dict[str, Any]]] =
         {
             "model": MODEL,
             "records": DATA,
-            "train": lambda data, *, seed: MODEL,
+            "trainer": lambda data, *, seed: MODEL,
             "test_fraction": 0.5,
             "rng": RNG,
             "twins": 1,
@@ -73,7 +73,7 @@ CALLS: dict[str, tuple[Callable[..., object], dict[str, Any], dict[str, Any]]] =
         {
             "model": (None, ASKED),
             "records": (None, DATA.X, PICTURES),
-            "train": (None, MODEL),
+            "trainer": (None, MODEL),
             "test_fraction": (None, "0", [1], np.nan, 1.5),
             "rng": NONE,
             "twins": (*NONE, 0),

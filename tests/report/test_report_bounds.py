@@ -13,11 +13,11 @@ from holdfast.attacks.privacy.audit import AuditResult
 from holdfast.attacks.privacy.inversion_result import InversionResult
 from holdfast.attacks.privacy.membership_result import membership_result
 from holdfast.attacks.privacy.risk import risk_list
+from holdfast.drawing.bounds import audit_bounds, certified_curve
 from holdfast.drawing.chart import Plot
 from holdfast.evidence import Evidence, Figure
 from holdfast.intervals import proportion
 from holdfast.report import ReportInput, render_report, report_json
-from holdfast.report.bounds import audit_bounds, certified_curve
 from holdfast.report.measured import Section, sections
 from holdfast.report.outlook import next_steps
 from holdfast.report.verdict import promises

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import shutil
 import subprocess
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import pytest
+from tests.attacks.test_evasion_examples import images, pictures_found, rows, rows_found
+from tests.hardening.test_hardening_page import hardened
 
+from holdfast.drawing.evidence_page import evidence_page
+from holdfast.evidence import NO_MODEL
 from holdfast.report import render_report
 
 from .report_example import example
@@ -18,56 +23,78 @@ from .test_report_page import poisoned
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine to lay the page out")
 
-FRAME = """<!DOCTYPE html><body style="margin:0">
-<iframe width="{width}" height="800" style="border:0" srcdoc="{page}"></iframe>
+FRAMES = """<!DOCTYPE html><body style="margin:0">{frames}
 <script>
 addEventListener("load", () => {{
-  const page = document.querySelector("iframe").contentDocument;
-  page.querySelectorAll("details").forEach(one => one.open = true);
-  const wide = [...page.querySelectorAll("main *")].filter(one =>
-    !one.closest(".quiet, thead") && one.getBoundingClientRect().width > 0 &&
-    one.getBoundingClientRect().right > {width} + 0.5);
-  document.title = [page.documentElement.scrollWidth, wide.length, page.documentElement.scrollHeight].join(" ");
+  document.title = JSON.stringify([...document.querySelectorAll("iframe")].map(frame => {{
+    const page = frame.contentDocument, width = Number(frame.width);
+    page.querySelectorAll("details").forEach(one => one.open = true);
+    const wide = [...page.querySelectorAll("main *")].filter(one =>
+      !one.closest(".quiet, thead") && one.getBoundingClientRect().width > 0 &&
+      one.getBoundingClientRect().right > width + 0.5);
+    return [page.documentElement.scrollWidth, wide.length, page.documentElement.scrollHeight];
+  }}));
 }});
 </script>"""
+FRAME = '<iframe width="{width}" height="800" style="border:0" srcdoc="{page}"></iframe>'
+UNBROKEN = "a_name_without_a_single_place_to_break_it_" * 4
 
 
-def lay_out(page: str, folder: Path, *, width: int) -> tuple[int, int, int]:
-    """The page in a frame of a width, all details open: its scroll width, the elements that stick out, its height."""
-    file = folder / "frame.html"
-    file.write_text(FRAME.format(width=width, page=html.escape(page, quote=True)))
+def hardened_with_long_names() -> str:
+    """The page of a hardening with nothing that can be broken anywhere."""
+    item = hardened(0.3, 0.1).to_evidence(NO_MODEL)
+    return evidence_page(replace(item, title=UNBROKEN, context={**item.context, "within": UNBROKEN, "more": UNBROKEN}))
+
+
+def pages() -> list[tuple[str, int]]:
+    """Every kind of page at the widths that it is laid out in; last, one that is too wide."""
+    whole, small = render_report(example()), (320, 400, 1280)
+    at = [(whole, (320, 360, 390, 768, 830, 1200)), (render_report(poisoned(UNBROKEN)), (360, 1200))]
+    at.append((pictures_found(images()).to_html(originals=images()), small))
+    at.append((rows_found(rows()).to_html(originals=rows()), small))
+    at.append((hardened_with_long_names(), small))
+    at.append((whole.replace("<main>", '<main><p style="min-width:500px">wide</p>'), (360,)))
+    return [(page, width) for page, widths in at for width in widths]
+
+
+@dataclass(frozen=True)
+class LaidOut:
+    """A page in a frame of a width, all details open: its scroll width, elements that stick out, its height."""
+
+    width: int
+    scroll_width: int
+    sticking_out: int
+    height: int
+
+
+@pytest.fixture(scope="module")
+def laid_out(tmp_path_factory: pytest.TempPathFactory) -> list[LaidOut]:
+    """All pages in one go of the browser, which takes longer to start than to lay them out."""
+    frames, folder = pages(), tmp_path_factory.mktemp("browser")
+    file = folder / "frames.html"
+    drawn = (FRAME.format(width=width, page=html.escape(page, quote=True)) for page, width in frames)
+    file.write_text(FRAMES.format(frames="".join(drawn)))
     command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     command += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"]
     command += [f"--user-data-dir={folder / 'profile'}", "--window-size=1300,900", "--dump-dom", file.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    found = re.search(r"<title>(\d+) (\d+) (\d+)</title>", done.stdout)
+    found = re.search(r"<title>(\[\[.*\]\])</title>", done.stdout)
     assert found, done.stdout[:500]
-    scroll_width, sticking_out, height = map(int, found.groups())
-    return scroll_width, sticking_out, height
+    return [LaidOut(width, *measured) for (_, width), measured in zip(frames, json.loads(found[1]), strict=True)]
 
 
 @needs_browser
-@pytest.mark.parametrize("width", [320, 360, 390, 768, 830, 1200])
-def test_nothing_sticks_out_sideways(width: int, tmp_path: Path) -> None:
-    scroll_width, sticking_out, height = lay_out(render_report(example()), tmp_path, width=width)
-    assert (scroll_width, sticking_out) == (width, 0)
-    assert height > 2000
+def test_nothing_sticks_out_sideways_whatever_the_page_and_its_names(laid_out: list[LaidOut]) -> None:
+    assert len(laid_out) == 18
+    for page in laid_out[:-1]:
+        assert (page.scroll_width, page.sticking_out) == (page.width, 0)
+        assert page.height > 1000
 
 
 @needs_browser
-@pytest.mark.parametrize("width", [360, 1200])
-def test_nothing_sticks_out_even_where_names_cannot_be_broken(width: int, tmp_path: Path) -> None:
-    story = poisoned("a_name_without_a_single_place_to_break_it_" * 4)
-    scroll_width, sticking_out, _ = lay_out(render_report(story), tmp_path, width=width)
-    assert (scroll_width, sticking_out) == (width, 0)
-
-
-@needs_browser
-def test_the_measurement_sees_a_page_that_is_too_wide(tmp_path: Path) -> None:
-    page = render_report(example()).replace("<main>", '<main><p style="min-width:500px">wide</p>')
-    scroll_width, sticking_out, _ = lay_out(page, tmp_path, width=360)
-    assert scroll_width >= 500
-    assert sticking_out == 1
+def test_the_measurement_sees_a_page_that_is_too_wide(laid_out: list[LaidOut]) -> None:
+    assert laid_out[-1].scroll_width >= 500
+    assert laid_out[-1].sticking_out == 1
 
 
 def schemes() -> list[dict[str, str]]:

@@ -10,11 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
+from tests.every_result import every_result
 
+from holdfast.drawing import plots
+from holdfast.drawing.bars import bars, before_after, changed_features, intervals
+from holdfast.drawing.bounds import certified_radii
 from holdfast.drawing.chart import WIDTH, Axis, Frame, Plot
+from holdfast.drawing.evidence_plots import plots_of
+from holdfast.drawing.security import security_curve
 from holdfast.evidence import Evidence, Figure
-from holdfast.report import plots
-from holdfast.report.bars import bars, before_after, intervals
+from holdfast.intervals import clopper_pearson
 from holdfast.report.kinds import anchor_of
 from holdfast.report.verdict import BULLET_WIDTH, bullet
 
@@ -49,13 +54,14 @@ def all_plots() -> list[Plot]:
         plots.privacy_budget([privacy(BEFORE, 3.0, ("train",)), privacy(MODEL, 4.37, ("train", "harden"))], limit=8.0),
         plots.membership_roc(membership()),
         plots.membership_scores(membership()),
-        plots.security_curve(
+        security_curve(
             evasion(MODEL, 0.95, 1.9), before=evasion(BEFORE, 0.96, 4.6), limit=0.8, other_name="before hardening"
         ),
         plots.extraction_curve(extraction(), limit=0.95),
         bars(private_inference(), unit="bytes", title="sizes", label="kB"),
         intervals(utility(MODEL, 0.95)),
         before_after([("accuracy", Figure(value=0.9), Figure(value=0.8, low=0.7, high=0.9))]),
+        *(plot for result in every_result().values() for plot in plots_of(result._printed())),
     ]
     assert None not in made
     return [plot for plot in made if plot is not None]
@@ -131,7 +137,7 @@ def test_a_total_that_falls_is_not_stacked() -> None:
 @pytest.mark.parametrize("curve", [None, 3, "x", [], {"budgets": [0.1]}, {"budgets": ["a"], "robust_accuracy": [None]}])
 def test_a_curve_that_is_none_is_not_drawn(curve: object) -> None:
     item = replace(evasion(MODEL, 0.9, 1.0), context={"curve": curve})
-    assert plots.security_curve(item, before=None, limit=None, other_name="") is None
+    assert security_curve(item, before=None, limit=None, other_name="") is None
     assert plots.extraction_curve(replace(extraction(), context={"curve": curve}), limit=None) is None
 
 
@@ -140,6 +146,73 @@ def test_figures_without_intervals_or_of_no_size_make_no_plot() -> None:
     assert intervals(item) is None
     assert bars(item, unit="ms", title="t", label="l") is None
     assert before_after([("x", Figure(value=3.0), Figure(value=4.0))]) is None
+
+
+def told(name: str) -> Evidence:
+    return every_result()[name]._printed()
+
+
+def test_the_band_of_a_security_curve_is_the_exact_interval_of_the_rows_counted() -> None:
+    item = told("EvasionResult")
+    plot = security_curve(item)
+    assert plot is not None
+    (band,) = (mark for mark in plot.marks if mark.css == "area a")
+    points = [(float(x), float(y)) for x, y in re.findall(r"[ML](-?[\d.]+),(-?[\d.]+)", band.attributes["d"])]
+    share, rows = item.context["curve"]["robust_accuracy"], int(item.figures["rows"].value)
+    expected = [clopper_pearson(round(value * rows), rows) for value in share]
+    assert len(points) == 2 * len(share)
+    for (_, y), (low, _) in zip(points, expected, strict=False):
+        assert y == pytest.approx(float(plot.frame.at((0, low))[1]))
+    unknown = replace(item, figures={name: figure for name, figure in item.figures.items() if name != "rows"})
+    plain_plot = security_curve(unknown)
+    assert plain_plot is not None
+    assert not any(mark.css.startswith("area") for mark in plain_plot.marks)
+    assert "bands" not in plain_plot.caption
+
+
+def test_the_axis_of_a_security_curve_says_what_may_change() -> None:
+    item = evasion(MODEL, 0.95, 1.9)
+    for unit, label in (("of range", "per feature"), ("Linf", "per pixel"), ("degrees", "degrees")):
+        plot = security_curve(replace(item, figures={**item.figures, "budget": Figure(value=0.05, unit=unit)}))
+        assert plot is not None
+        assert label in plot.frame.x.label
+
+
+def test_no_curve_is_drawn_where_only_the_whole_budget_was_tried() -> None:
+    item = told("EvasionResult")
+    curve = {"budgets": [0.0, 0.1, 0.2], "robust_accuracy": [0.9, 0.9, 0.1]}
+    assert security_curve(replace(item, context={"curve": curve})) is None
+    untouched = {**curve, "robust_accuracy": [0.9, 0.9, 0.9]}
+    assert security_curve(replace(item, context={"curve": untouched})) is not None
+
+
+def test_the_listed_are_drawn_by_place_and_parted_at_the_share_that_chance_explains() -> None:
+    item = told("RiskList")
+    listed = replace(item, samples={"q_value": [0.001, 0.04, 0.2, 1.0]})
+    plot = plots.membership_risks(listed)
+    assert plot is not None
+    assert [mark.css for mark in plot.marks] == ["line limit", "dot a", "dot a", "dot b", "dot b"]
+    assert plot.summary == "2 of the 4 members listed have a q-value of at most 0.05."
+    assert plots.membership_risks(replace(item, samples={})) is None
+    assert plots.membership_risks(replace(item, context={})) is None
+
+
+def test_certified_accuracy_falls_at_every_radius_from_what_is_right_to_nothing() -> None:
+    item = told("SmoothedCertificate")
+    (plot,) = plots_of(item)
+    (line,) = (mark for mark in plot.marks if mark.css == "line a")
+    heights = [float(point.split(",")[1]) for point in line.attributes["d"][1:].split("L")]
+    assert heights == sorted(heights)
+    right = sum(item.samples["correct"]) / len(item.samples["correct"])
+    assert heights[0] == pytest.approx(float(plot.frame.at((0, right))[1]), abs=0.1)
+    assert heights[-1] == pytest.approx(float(plot.frame.at((0, 0))[1]))
+    assert certified_radii(replace(item, samples={})) is None
+
+
+@pytest.mark.parametrize("changed", [None, 3, "x", [], [3], [{"name": "a"}], [{"name": "a", "rows": "b"}]])
+def test_changed_features_that_are_none_are_not_drawn(changed: object) -> None:
+    item = replace(told("EvasionResult"), context={"changed_features": changed})
+    assert changed_features(item) is None
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))

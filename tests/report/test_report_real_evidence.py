@@ -28,7 +28,7 @@ def evidence_of(train: Dataset, test: Dataset) -> tuple[str, tuple[Evidence, ...
     """The reported model's digest, and what the rooms say of it, of the one before it, and of the data."""
     rng = np.random.default_rng(0)
     before = logistic(train, seed=0)
-    result = harden(before, train, test, train=robust_logistic, threat=THREAT, rng=rng)
+    result = harden(before, train, test, trainer=robust_logistic, threat=THREAT, rng=rng)
     after = result.model
     assert isinstance(after, LinearModel)
     membership = membership_inference(after, members=train, non_members=test, trainer=logistic, n_shadows=4, rng=rng)
@@ -105,8 +105,8 @@ def test_the_findings_of_the_checks_are_listed_with_their_advice(story: ReportIn
 def test_hardening_is_weighed_with_a_plot(story: ReportInput) -> None:
     weighed = price(story)
     assert weighed is not None
-    assert weighed.plot is not None
-    assert [row.name for row in weighed.totals] == ["Gain", "Cost"]
+    assert [plot.title for plot in weighed.plots] == ["Before and after", "Security curve"]
+    assert [row.name for row in weighed.totals] == ["Gain", "Cost", "Budget", "Rows"]
 
 
 def test_the_page_of_real_evidence_is_small_and_names_every_demand(story: ReportInput) -> None:

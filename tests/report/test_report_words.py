@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.drawing.words import duration, figure_name, humanise, interval, number, percent, plain, quantity, sentence
+from holdfast.drawing.words import (
+    duration,
+    figure_name,
+    humanise,
+    interval,
+    number,
+    percent,
+    plain,
+    quantity,
+    sentence,
+    share,
+)
 from holdfast.evidence import Evidence, Figure
 from holdfast.policy import Policy, Verdict, judge
 from holdfast.report import ReportInput
@@ -45,6 +56,32 @@ def test_a_number_reads_as_people_write_it(value: float, text: str) -> None:
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_finite_number_has_a_text_with_a_digit(value: float) -> None:
     assert any(letter.isdigit() for letter in number(value))
+
+
+@given(st.floats(1e-9, 1e9), st.sampled_from([-1, 1]))
+def test_a_bound_is_never_rounded_to_more_than_was_shown(size: float, sign: int) -> None:
+    value = sign * size
+    upper, lower = (quantity(Figure(value=value, bound=bound)) for bound in ("upper", "lower"))
+    slack = 1e-9 * size
+    assert read(upper) >= value - slack
+    assert read(lower) <= value + slack
+    assert read(upper) - read(lower) == pytest.approx(0, abs=0.01 * size + 1.1e-3)
+    printed = [float(str(Figure(value=value, bound=bound)).split(",")[0]) for bound in ("lower", "upper")]
+    assert printed[0] - slack <= value <= printed[1] + slack
+
+
+@given(st.integers(0, 100_000).map(lambda part: part / 100_000))
+def test_a_share_that_is_a_bound_is_rounded_the_way_it_errs(value: float) -> None:
+    told = [share(Figure(value=value, bound=bound)) for bound in ("lower", "upper")]
+    shares = [float(text.split("\u00a0")[0]) / 100 for text in told if text[0].isdigit()]
+    if len(shares) == 2:
+        assert shares[0] - 1e-9 <= value <= shares[1] + 1e-9
+
+
+def read(text: str) -> float:
+    """The number that a reader takes from a text."""
+    mantissa, _, power = text.replace("\u202f", "").replace("\u2212", "-").partition("\u00a0\u00d7\u00a010")
+    return float(mantissa) * 10.0 ** int(power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")) or 0)
 
 
 @given(st.floats(min_value=0.0011, max_value=999))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
-from holdfast.attacks import references
+from holdfast.attacks.changed_features import ChangedFeature
+from holdfast.attacks.evasion_evidence import evidence_of
 from holdfast.attacks.security_curve import TOLERANCE, SecurityCurve, security_curve
-from holdfast.attacks.telling import Telling
-from holdfast.data import Labels, Matrix
+from holdfast.data import Dataset, Labels, Matrix
+from holdfast.data.images import Images
 from holdfast.errors import PolicyError, UsageError
-from holdfast.evidence import Evidence, Figure, is_finite_number
+from holdfast.evidence import NO_MODEL, Evidence, Figure, is_finite_number
 from holdfast.intervals import proportion
+from holdfast.telling import Telling
 
 
 class Threat(Protocol):
@@ -36,7 +38,7 @@ class Threat(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class EvasionResult(Telling):
     """What the changes that a threat allows did to a model's decisions; rows are records or pictures.
 
@@ -46,7 +48,7 @@ class EvasionResult(Telling):
         method: how the changes were found.
         exact: whether nothing within the threat was missed, so that the figures are of the model and not of the attack.
         black_box: whether the model was only asked; weights and gradients were not used.
-        from_class: the only class attacked, or None for all.
+        source_class: the only class attacked, or None for all.
         rows: (n,) positions of the attacked rows in the data.
         correct: (n,) whether the model was right before.
         evaded: (n,) whether a right decision was flipped within the budget; checked by asking the model again.
@@ -54,6 +56,9 @@ class EvasionResult(Telling):
             wrong already, infinite where none is known. For exact attacks also beyond the budget.
         queries: (n,) rows asked for each row; 0 where the weights were read instead.
         adversarial: (n, …) the changed rows; the row itself where not evaded.
+        said: (n,) positions of the classes that the model gives to these.
+        cost: (n,) what the changes of each row cost; None where changes have no price.
+        changed: the features that were changed in most of the flipped rows; none for pictures.
         accuracy, robust_accuracy, attack_success: shares with intervals; the last among the rows that were right.
         auc, mcc, robust_mcc: before and after, None where there is one class only or (auc) more than two.
         curve: robust accuracy over budgets.
@@ -66,13 +71,16 @@ class EvasionResult(Telling):
     method: str
     exact: bool
     black_box: bool
-    from_class: str | None
+    source_class: str | None
     rows: Labels
     correct: npt.NDArray[np.bool_]
     evaded: npt.NDArray[np.bool_]
     distance: Matrix
     queries: Labels
     adversarial: npt.NDArray[Any]
+    said: Labels
+    cost: Matrix | None
+    changed: tuple[ChangedFeature, ...]
     accuracy: Figure
     robust_accuracy: Figure
     attack_success: Figure | None
@@ -87,6 +95,11 @@ class EvasionResult(Telling):
     def robust(self) -> npt.NDArray[np.bool_]:
         """(n,) whether the model was right and stayed right."""
         return self.correct & ~self.evaded
+
+    @property
+    def things(self) -> Literal["rows", "pictures"]:
+        """What was attacked, in a word."""
+        return "pictures" if self.adversarial.ndim > 2 else "rows"
 
     def gate(self, *, min_robust_accuracy: float) -> None:
         """Let pass only a model that is robust enough; for CI.
@@ -107,36 +120,26 @@ class EvasionResult(Telling):
                 hint="harden the model, or ask for less if the threat allows it",
             )
 
+    def to_html(self, model_digest: str = NO_MODEL, *, originals: Images | Dataset | None = None) -> str:
+        """The result as one self-contained HTML page.
+
+        Args:
+            model_digest: of the model.
+            originals: the data that was attacked. Handed over, a few of its flipped inputs are shown before and after;
+                left out, the page shows no record of it, so that it can go to people who may not see any.
+
+        Raises:
+            UsageError, DataError: other originals than were attacked.
+        """
+        from holdfast.attacks.evasion_examples import examples_of
+        from holdfast.drawing.evidence_page import evidence_page  # templates are loaded for those who want a page
+
+        examples = [] if originals is None else [examples_of(self, originals, heading="Before and after")]
+        return evidence_page(self.to_evidence(model_digest), examples=examples)
+
     def to_evidence(self, model_digest: str) -> Evidence:
         """The result as evidence about the model with this digest."""
-        limit = float(self.curve.budgets[-1])
-        return Evidence(
-            kind="evasion",
-            subject=model_digest,
-            subject_kind="model",
-            title=_title(self),
-            figures=_figures(self),
-            samples={
-                "row": self.rows.tolist(),
-                "correct": self.correct.tolist(),
-                "evaded": self.evaded.tolist(),
-                "distance": np.minimum(self.distance, limit).tolist(),
-                "queries": self.queries.tolist(),
-            },
-            context={
-                "threat": self.threat.to_json(),
-                "method": self.method,
-                "from_class": self.from_class,
-                "distance_censored_at": limit,
-                "unreliable": list(self.unreliable),
-                "curve": {
-                    "budgets": self.curve.budgets.tolist(),
-                    "robust_accuracy": self.curve.robust_accuracy.tolist(),
-                },
-            },
-            references=references.BLACK_BOX_EVASION if self.black_box else references.EVASION,
-            caveats=(*(f"This result may be unreliable: {why}." for why in self.unreliable), *self.caveats),
-        )
+        return evidence_of(self, model_digest)
 
 
 def evasion_result(
@@ -152,8 +155,10 @@ def evasion_result(
     distance: Matrix,
     queries: Labels,
     adversarial: npt.NDArray[Any],
+    cost: Matrix | None = None,
+    changed: tuple[ChangedFeature, ...] = (),
     rows: Labels | None = None,
-    from_class: str | None = None,
+    source_class: str | None = None,
     unreliable: tuple[str, ...] = (),
     caveats: tuple[str, ...] = (),
 ) -> EvasionResult:
@@ -171,8 +176,10 @@ def evasion_result(
         distance: (n,) of the flipping changes that are known, in the threat's unit; infinite where there is none.
         queries: likewise.
         adversarial: likewise.
+        cost: likewise.
+        changed: likewise.
         rows: (n,) positions in the data; 0 … n - 1 unless given.
-        from_class: likewise.
+        source_class: likewise.
         unreliable: likewise.
         caveats: likewise.
     """
@@ -187,16 +194,19 @@ def evasion_result(
         method=method,
         exact=exact,
         black_box=black_box,
-        from_class=from_class,
+        source_class=source_class,
         rows=np.arange(len(y), dtype=np.int64) if rows is None else rows,
         correct=correct,
         evaded=evaded,
         distance=distance,
         queries=queries,
         adversarial=adversarial,
+        said=after,
+        cost=cost,
+        changed=changed,
         accuracy=proportion(right, len(y)),
         robust_accuracy=proportion(int(robust.sum()), len(y), bound="estimate" if exact else "upper"),
-        attack_success=proportion(int(evaded.sum()), right) if right else None,
+        attack_success=proportion(int(evaded.sum()), right, bound="estimate" if exact else "lower") if right else None,
         auc=_auc(y, before),
         mcc=_mcc(y, before.argmax(axis=1)),
         robust_mcc=_mcc(y, after),
@@ -204,32 +214,6 @@ def evasion_result(
         unreliable=unreliable,
         caveats=caveats,
     )
-
-
-def _title(result: EvasionResult) -> str:
-    share = f"{result.robust_accuracy.value:.1%}" if result.exact else f"At most {result.robust_accuracy.value:.1%}"
-    rows = "rows" if result.from_class is None else f"rows of the class {result.from_class}"
-    return f"{share} of {rows} are answered rightly and stay so {result.within}"
-
-
-def _figures(result: EvasionResult) -> dict[str, Figure]:
-    unit, flipped = result.threat.unit, result.distance[result.evaded]
-    figures = {
-        "robust_accuracy": result.robust_accuracy,
-        "clean_accuracy": result.accuracy,
-        "budget": Figure(value=result.threat.budget, unit=unit),
-        "rows": Figure(value=len(result.rows), unit="rows"),
-        "queries_per_row": Figure(value=float(result.queries.mean()), unit="queries"),
-    }
-    if result.attack_success is not None:
-        figures["attack_success"] = result.attack_success
-    if len(flipped):
-        figures["median_distance"] = Figure(value=float(np.median(flipped)), unit=unit)
-        figures["smallest_distance"] = Figure(value=float(flipped.min()), unit=unit)
-    for name in ("auc", "mcc", "robust_mcc"):
-        if (value := getattr(result, name)) is not None:
-            figures[name] = Figure(value=value)
-    return figures
 
 
 def _auc(y: Labels, P: Matrix) -> float | None:

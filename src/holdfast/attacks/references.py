@@ -13,6 +13,7 @@ MEMBERSHIP: Final = (
 )
 INVERSION: Final = (
     "MITRE ATLAS AML.T0024.001 Invert AI Model",
+    "NIST AI 100-2e2025 NISTAML.032 Reconstruction",
     "OWASP ML03:2023 Model Inversion Attack",
 )
 EVASION: Final = (

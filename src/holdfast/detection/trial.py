@@ -14,6 +14,7 @@ from holdfast.detection.views import Queries
 from holdfast.errors import DataError
 from holdfast.evidence import Evidence, Figure
 from holdfast.intervals import proportion
+from holdfast.telling import Telling
 
 _CAVEATS: Final = (
     "It holds for the attacks that were tried; one that knows the detector, spreads its queries over accounts or mixes "
@@ -22,8 +23,8 @@ _CAVEATS: Final = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class DetectionTrial:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class DetectionTrial(Telling):
     """What a detector flagged.
 
     Args:

@@ -38,6 +38,8 @@ class Axis:
     log: bool = False
     names: tuple[str, ...] = ()
     """Categories instead of numbers, at 0, 1, 2, …"""
+    last: float | None = None
+    """Where the ticks end, if the axis goes on to leave room for labels."""
 
     def fraction(self, value: float) -> float:
         """Where a value lies on the axis, from 0 to 1; clipped to it."""
@@ -55,7 +57,7 @@ class Axis:
             return [(10.0**power, _tick(10.0**power)) for power in range(first, last + 1)]
         step = _round_step(self.high - self.low)
         first = math.ceil(self.low / step - 1e-9)
-        last = math.floor(self.high / step + 1e-9)
+        last = math.floor((self.high if self.last is None else self.last) / step + 1e-9)
         return [(place * step, _tick(place * step)) for place in range(first, last + 1)]
 
 

@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from holdfast.drawing.words import number, percent
+from holdfast.drawing.cards import Card, share_card, threat_card
+from holdfast.drawing.words import number
 from holdfast.evidence import Evidence, Figure
-
-
-@dataclass(frozen=True, kw_only=True)
-class Card:
-    """A figure that stands above all others.
-
-    Args:
-        name: its heading.
-        value: itself, short.
-        notes: what it means and how sure it is.
-    """
-
-    name: str
-    value: str
-    notes: tuple[str, ...] = ()
 
 
 def is_evasion(evidence: Evidence) -> bool:
@@ -46,12 +31,12 @@ def cards(evidence: Evidence) -> list[Card]:
     at_most = () if exact else ("at most: a stronger attack may flip more",)
     at_least = () if exact else ("at least: a stronger attack may flip more",)
     told = [
-        _share("Right, and right under attack", figures["robust_accuracy"], *doubt, *at_most),
-        _share("Right without an attack", figures["clean_accuracy"]),
+        share_card("Right, and right under attack", figures["robust_accuracy"], *doubt, *at_most),
+        share_card("Right without an attack", figures["clean_accuracy"]),
     ]
     if (flipped := figures.get("attack_success")) is not None:
-        told.append(_share("Flipped, of those that were right", flipped, *doubt, *at_least))
-    return [*told, _way(evidence)]
+        told.append(share_card("Flipped, of those that were right", flipped, *doubt, *at_least))
+    return [*told, threat_card(evidence), _way(evidence)]
 
 
 def figures_of(evidence: Evidence) -> Mapping[str, Figure]:
@@ -93,13 +78,6 @@ def curve_note(evidence: Evidence) -> str:
 def columns(evidence: Evidence) -> Sequence[str]:
     """The columns of records worth a place: questions only where some were asked."""
     return [name for name, values in evidence.samples.items() if name != "queries" or any(values)]
-
-
-def _share(name: str, figure: Figure, *notes: str) -> Card:
-    if figure.low is not None and figure.high is not None and figure.confidence is not None:
-        sure = f"{percent(figure.confidence)} interval"
-        notes = (*notes, f"{percent(figure.low)} to {percent(figure.high)} ({sure})")
-    return Card(name=name, value=percent(figure.value), notes=notes)
 
 
 def _way(evidence: Evidence) -> Card:

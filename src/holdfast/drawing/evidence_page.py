@@ -1,24 +1,47 @@
-"""One piece of evidence as a page: what was measured, the plot, record by record, and what it leaves open."""
+"""One piece of evidence as a page: what was measured, the plots, record by record, and what it leaves open."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from holdfast.drawing import evasion_words
-from holdfast.drawing.chart import Axis, Frame, Mark, Plot
+from holdfast.drawing import evasion_words, hardening_words
+from holdfast.drawing.cards import Card
+from holdfast.drawing.evidence_plots import plots_of
+from holdfast.drawing.examples import Examples
 from holdfast.drawing.pages import templates_of
 from holdfast.drawing.words import figure_name, humanise, interval, judged_quantity, number, plain
 from holdfast.evidence import NO_MODEL, Evidence
 
-_WHETHER: Final = frozenset({"correct", "evaded", "agrees", "fooled"})
-_MARKED: Final = "The marked point, with its interval, is at the budget that the attack was run for."
+WHETHER: Final = frozenset(
+    {
+        "agrees",
+        "by_imputation",
+        "certified",
+        "correct",
+        "correct_after",
+        "correct_before",
+        "evaded",
+        "fooled",
+        "member",
+        "robust_after",
+        "robust_before",
+        "with_model",
+    }
+)
+"""Columns of records that say whether."""
+_SHOWN_ELSEWHERE: Final = frozenset({"curve", "curve_before", "curve_after", "changed_features", "within"})
+"""Context that a plot, a table or a card shows."""
 MOST_ROWS: Final = 50
 """Records on a page, the first ones; the JSON has all."""
 
 
-def evidence_page(evidence: Evidence) -> str:
+def evidence_page(evidence: Evidence, *, examples: Sequence[Examples] = ()) -> str:
     """One self-contained HTML page: it loads nothing, runs nothing, and escapes every text that came from data.
+
+    Args:
+        evidence: what was measured.
+        examples: a few of the inputs, where whoever may see them wants them shown.
 
     Raises:
         UsageError: the context of the evidence is not JSON.
@@ -29,62 +52,50 @@ def evidence_page(evidence: Evidence) -> str:
         (figure_name(name, figure.unit), judged_quantity(figure), interval(figure)) for name, figure in shown.items()
     ]
     columns = evasion_words.columns(evidence) if evasion else list(evidence.samples)
-    curve = security_curve(evidence)
+    numbered = bool(columns) and columns[0] != "row"
     return (
         templates_of("holdfast.drawing")
         .get_template("evidence.html.j2")
         .render(
             no_model=NO_MODEL,
             evidence=evidence,
-            cards=evasion_words.cards(evidence) if evasion else [],
+            cards=_cards(evidence),
             figures=figures,
-            plots=[curve] if curve else [],
-            heads=[humanise(name) for name in columns],
-            records=_records(evidence, columns),
+            plots=plots_of(evidence),
+            plots_note=evasion_words.curve_note(evidence) if evasion else "",
+            examples=examples,
+            heads=["Record"] * numbered + [humanise(name) for name in columns],
+            records=_records(evidence, columns, numbered=numbered),
             records_note=evasion_words.distance_note(evidence) if evasion else "",
             records_in_all=len(evidence.samples[columns[0]]) if columns else 0,
-            parameters=[(humanise(name), plain(value)) for name, value in evidence.context.items() if name != "curve"],
+            parameters=[
+                (humanise(name), plain(value))
+                for name, value in evidence.context.items()
+                if name not in _SHOWN_ELSEWHERE
+            ],
             digest=evidence.digest,
         )
     )
 
 
-def _records(evidence: Evidence, columns: Sequence[str]) -> list[list[str]]:
-    """The first records, cell by cell."""
+def _cards(evidence: Evidence) -> list[Card]:
+    """What a reader should see first, where the kind of evidence has words for it."""
+    if evasion_words.is_evasion(evidence):
+        return evasion_words.cards(evidence)
+    return hardening_words.cards(evidence) if hardening_words.is_hardening(evidence) else []
+
+
+def _records(evidence: Evidence, columns: Sequence[str], *, numbered: bool) -> list[list[str]]:
+    """The first records, cell by cell; numbered from 0 where no column says which they are."""
     first = {name: values[:MOST_ROWS] for name, values in evidence.samples.items()}
     rows = [dict(zip(first, values, strict=True)) for values in zip(*first.values(), strict=True)]
-    return [[_cell(evidence, name, row) for name in columns] for row in rows]
+    return [
+        [number(place)] * numbered + [_cell(evidence, name, row) for name in columns] for place, row in enumerate(rows)
+    ]
 
 
-def _cell(evidence: Evidence, name: str, row: Mapping[str, float]) -> str:
+def _cell(evidence: Evidence, name: str, row: Mapping[str, Any]) -> str:
     """A record's value; of columns that say whether, yes or no."""
     if name == "distance" and evasion_words.is_evasion(evidence):
         return evasion_words.distance_cell(evidence, row)
-    return ("yes" if row[name] else "no") if name in _WHETHER else number(row[name])
-
-
-def security_curve(evidence: Evidence) -> Plot | None:
-    """What is left against the attacker's budget: `context["curve"]`, with the measured figure and its interval."""
-    points = _points(evidence.context.get("curve"))
-    judged, budget = evidence.figures.get("robust_accuracy"), evidence.figures.get("budget")
-    if len(points) < 2 or judged is None or budget is None:
-        return None
-    label = f"Budget of the attacker ({budget.unit})" if budget.unit else "Budget of the attacker"
-    frame = Frame(Axis(label, 0, max(x for x, _ in points) or 1.0), Axis("Accuracy under attack", 0, 1))
-    marks: list[Mark] = [frame.line(points, "a"), frame.dot((budget.value, judged.value), "a")]
-    if judged.low is not None and judged.high is not None:
-        marks += frame.whisker((budget.value, judged.low), (budget.value, judged.high), "a")
-    return Plot(
-        title="Security curve",
-        summary=f"Accuracy falls from {number(points[0][1])} to {number(points[-1][1])}.",
-        caption=_MARKED + (f" {evasion_words.curve_note(evidence)}" if evasion_words.is_evasion(evidence) else ""),
-        frame=frame,
-        marks=marks,
-    )
-
-
-def _points(curve: Any) -> list[tuple[float, float]]:
-    """The points of a curve with the columns `budgets` and `robust_accuracy`; none where it has others."""
-    if not isinstance(curve, dict) or not {"budgets", "robust_accuracy"} <= curve.keys():
-        return []
-    return list(zip(map(float, curve["budgets"]), map(float, curve["robust_accuracy"]), strict=True))
+    return ("yes" if row[name] else "no") if name in WHETHER else number(row[name])

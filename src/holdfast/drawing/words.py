@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from holdfast.evidence import Bound, Figure
+from holdfast.rounding import outward
 
 BOUND_WORDS: Final[dict[Bound, str]] = {
     "estimate": "estimate",
@@ -27,6 +29,9 @@ _NAMES: Final = {
     "advantage_of_rmia_offline": "Advantage of RMIA, offline",
     "advantage_of_lira_offline": "Advantage of LiRA, offline",
     "advantage_of_loss": "Advantage of the loss alone",
+    "membership_auc": "Membership AUC",
+    "membership_auc_after": "Membership AUC after",
+    "membership_auc_before": "Membership AUC before",
     "robust_mcc": "MCC under attack",
 }
 _MINUS: Final = "\u2212"
@@ -67,10 +72,17 @@ def number(value: float) -> str:
 
 
 def quantity(figure: Figure) -> str:
-    """The figure's value with its unit; bytes as kB or MB (powers of 1000)."""
+    """The figure's value with its unit, a bound rounded the way it errs; bytes as kB or MB (powers of 1000)."""
     if figure.unit in ("bytes", "B"):
         return _bytes(figure.value)
-    return f"{number(figure.value)}\u00a0{figure.unit[:_MAX_UNIT]}" if figure.unit else number(figure.value)
+    shown = number(outward(figure.value, places=_places(figure.value), bound=figure.bound))
+    return f"{shown}\u00a0{figure.unit[:_MAX_UNIT]}" if figure.unit else shown
+
+
+def share(figure: Figure) -> str:
+    """A figure between 0 and 1 in per cent, a bound rounded the way it errs."""
+    between = 0.0005 <= figure.value < 0.9995
+    return percent(outward(figure.value, places=3, bound=figure.bound) if between else figure.value)
 
 
 def signed(value: float) -> str:
@@ -132,6 +144,16 @@ def plain(value: Any) -> str:
     else:
         text = "none" if value is None else str(value)
     return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT].rstrip() + " … (cut here)"
+
+
+def _places(value: float) -> int:
+    """The decimal places that `number` shows."""
+    size = abs(value)
+    if size >= 100 or size == int(size):
+        return 0 if size >= 1000 or size == int(size) else 1
+    if size >= 0.001:
+        return 2 if size >= 1 else 6 if size >= 0.9995 else 3
+    return 1 - math.floor(math.log10(size))
 
 
 def _bytes(value: float) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from holdfast.arguments import check_kind, is_number, items_of
 from holdfast.data import Dataset
 from holdfast.errors import DataError, UsageError
 from holdfast.models import Trainer
@@ -36,7 +37,7 @@ def strongest_affordable(
     hardened: Sequence[Trainer],
     data: Dataset,
     *,
-    attacked_class: str,
+    source_class: str,
     rng: np.random.Generator,
     keep: float = 0.97,
     progress: Callable[[int, int], None] | None = None,
@@ -50,25 +51,31 @@ def strongest_affordable(
         plain: trains without hardening.
         hardened: such as robust trees for ever smaller shares of the budget.
         data: rows to train on.
-        attacked_class: whose rows an attacker changes; three or more of them, and of others.
+        source_class: whose rows an attacker changes; three or more of them, and of others.
         rng: for the folds and the seeds of the trainers.
         keep: share of the plain average precision, above 0 and at most 1.
         progress: called with (trainers tried, trainers).
 
     Raises:
-        UsageError: no trainer to choose from, a share that means nothing, or a class that the schema lacks.
+        UsageError: an argument of another kind, no trainer to choose from, a share that means nothing, or a class that
+            the schema lacks.
         DataError: fewer than three rows of the attacked class, or of others.
     """
+    check_kind("data", data, Dataset, example="load(frame, schema)")
+    check_kind("rng", rng, np.random.Generator, example="np.random.default_rng()")
+    for trainer in (plain, *items_of("hardened", hardened, object, example="(partial(fit_robust_trees, estimator),)")):
+        if not callable(trainer):
+            raise UsageError(f"expected trainers to be functions of (data, *, seed), got {trainer!r:.60}")
     if not hardened:
         raise UsageError("expected one trainer or more to choose from, got none")
-    if not 0 < keep <= 1:
+    if not is_number(keep) or not 0 < keep <= 1:
         raise UsageError(f"expected a share of precision to keep above 0 and at most 1, got {keep!r}")
-    if attacked_class not in data.schema.classes:
-        raise UsageError(f"expected attacked_class of {', '.join(data.schema.classes)}, got {attacked_class!r}")
-    attacked = data.y == data.schema.classes.index(attacked_class)
+    if source_class not in data.schema.classes:
+        raise UsageError(f"expected source_class of {', '.join(data.schema.classes)}, got {source_class!r}")
+    attacked = data.y == data.schema.classes.index(source_class)
     if min(attacked.sum(), (~attacked).sum()) < _FOLDS:
         raise DataError(
-            f"expected {_FOLDS} rows or more of {attacked_class!r} and of others, "
+            f"expected {_FOLDS} rows or more of {source_class!r} and of others, "
             f"got {attacked.sum()} and {(~attacked).sum()}"
         )
     fold, seed = _folds(attacked, rng), int(rng.integers(2**31))

@@ -37,24 +37,24 @@ def harden(
     data_train: Dataset,
     data_test: Dataset,
     *,
-    train: RobustTrainer,
+    trainer: RobustTrainer,
     threat: FeasibleChange,
     rng: np.random.Generator,
     max_queries: int = 500,
-    from_class: str | None = None,
+    source_class: str | None = None,
 ) -> HardeningResult[Model]:
     """Retrain once with a trainer that knows the attacker's radii, and attack both models on the test rows.
 
-    Trains exactly once, so that a private trainer spends its budget once. The training rows are used by `train` only.
+    Trains exactly once, so that a private trainer spends its budget once. The training rows are used by `trainer` only.
 
     Args:
         model: the model as it is.
         data_train: rows to train on.
         data_test: rows that neither model was trained on.
-        train: such as `robust_logistic`, or a private trainer.
+        trainer: such as `robust_logistic`, or a private trainer.
         threat: what an attacker may change.
         max_queries: of each search, per row.
-        from_class: attack only the rows of this class.
+        source_class: attack only the rows of this class.
         rng: for the trainer's seed and the searches.
 
     Raises:
@@ -65,9 +65,9 @@ def harden(
     _check_kinds(threat, rng)
     check_subject(model, data_train)
     radius = evasion_radius(threat, data_train.schema)
-    attack = _Attack(threat, max_queries, from_class, rng)
+    attack = _Attack(threat, max_queries, source_class, rng)
     before = attack(model, data_test)
-    hardened = train(data_train, evasion_radius=radius, seed=int(rng.integers(_SEEDS)))
+    hardened = trainer(data_train, evasion_radius=radius, seed=int(rng.integers(_SEEDS)))
     details = {"evasion_radius": radius.tolist()}
     return compare(
         hardened, method="worst-case training", before=before, after=attack(hardened, data_test), details=details
@@ -79,12 +79,12 @@ def harden_with_examples(
     data_train: Dataset,
     data_test: Dataset,
     *,
-    train: Trainer,
+    trainer: Trainer,
     threat: FeasibleChange,
     rng: np.random.Generator,
     rounds: int = 3,
     max_queries: int = 500,
-    from_class: str | None = None,
+    source_class: str | None = None,
     progress: Progress | None = None,
 ) -> HardeningResult[Model]:
     """Retrain on the training rows and the changed rows that fooled the model, for a few rounds; for any estimator.
@@ -98,10 +98,10 @@ def harden_with_examples(
         model: the model as it is.
         data_train: rows to train on.
         data_test: rows that no model was trained on.
-        train: how to train; called once per round.
+        trainer: how to train; called once per round.
         threat: what an attacker may change.
         max_queries: of each search, per row.
-        from_class: attack only the rows of this class.
+        source_class: attack only the rows of this class.
         rng: for the seeds and the searches.
         rounds: 1 to 100.
         progress: called with (rounds done, rounds) after each.
@@ -114,14 +114,14 @@ def harden_with_examples(
     _check_kinds(threat, rng)
     if not 1 <= rounds <= _MAX_ROUNDS:
         raise UsageError(f"expected 1 to {_MAX_ROUNDS} rounds of hardening, got {rounds}")
-    attack = _Attack(threat, max_queries, from_class, rng)
+    attack = _Attack(threat, max_queries, source_class, rng)
     attacked = data_train.take(np.sort(rng.permutation(len(data_train))[:_MAX_ATTACKED]))
     found, pool = attack(model, attacked), data_train
     best, best_robust = model, found.robust_accuracy.value
     history = [best_robust]
     for done in range(rounds):
         pool = _with_examples(pool, attacked, found)
-        candidate = train(pool, seed=int(rng.integers(_SEEDS)))
+        candidate = trainer(pool, seed=int(rng.integers(_SEEDS)))
         found = attack(candidate, attacked)
         history.append(found.robust_accuracy.value)
         if history[-1] > best_robust:
@@ -146,7 +146,7 @@ class _Attack:
 
     threat: FeasibleChange
     max_queries: int
-    from_class: str | None
+    source_class: str | None
     rng: np.random.Generator
 
     def __call__(self, model: Model, data: Dataset) -> EvasionResult:
@@ -156,7 +156,7 @@ class _Attack:
             threat=self.threat,
             rng=self.rng,
             max_queries=self.max_queries,
-            from_class=self.from_class,
+            source_class=self.source_class,
         )
 
 

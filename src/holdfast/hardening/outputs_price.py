@@ -17,6 +17,7 @@ from holdfast.evidence import Evidence, Figure
 from holdfast.hardening.outputs import HardenedOutput, OutputDefence
 from holdfast.intervals import proportion
 from holdfast.models import Model
+from holdfast.telling import Telling
 
 _LEAST_PROBABILITY: Final = 1e-6
 """What an answer of 0 is taken for in a log loss, which is infinite otherwise."""
@@ -54,8 +55,8 @@ class OutputQuality:
     by_attacker: dict[str, ExtractionResult]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class OutputPrice:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class OutputPrice(Telling):
     """A defence of outputs: before and after, on the same rows with as many queries."""
 
     defence: OutputDefence

@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from holdfast.attacks import EvasionResult, paired_difference
-from holdfast.attacks.telling import Telling
-from holdfast.evidence import Evidence, Figure
+from holdfast.attacks.evasion_examples import examples_of
+from holdfast.data import Dataset
+from holdfast.data.images import Images
+from holdfast.evidence import NO_MODEL, Evidence, Figure
+from holdfast.telling import Telling
 
 Hardened = TypeVar("Hardened")
 """What is hardened: a `Model`, or a network in PyTorch."""
@@ -20,7 +23,7 @@ _REFERENCES = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class HardeningResult(Telling, Generic[Hardened]):
     """A hardened model, and the same attack on the same rows before and after.
 
@@ -49,6 +52,22 @@ class HardeningResult(Telling, Generic[Hardened]):
         """
         return self.gain.low is not None and self.gain.low > 0 and self.gain.bound != "upper"
 
+    def to_html(self, model_digest: str = NO_MODEL, *, originals: Images | Dataset | None = None) -> str:
+        """The result as one self-contained HTML page.
+
+        Args:
+            model_digest: of the hardened model.
+            originals: the data that was attacked; as `EvasionResult.to_html` has it, for both attacks.
+
+        Raises:
+            UsageError, DataError: other originals than were attacked.
+        """
+        from holdfast.drawing.evidence_page import evidence_page  # templates are loaded for those who want a page
+
+        attacks = (("Flipped before hardening", self.before), ("Flipped after hardening", self.after))
+        examples = [examples_of(found, originals, heading=name) for name, found in attacks if originals is not None]
+        return evidence_page(self.to_evidence(model_digest), examples=examples)
+
     def to_evidence(self, model_digest: str) -> Evidence:
         """The result as evidence about the hardened model, which has this digest."""
         return Evidence(
@@ -63,6 +82,8 @@ class HardeningResult(Telling, Generic[Hardened]):
                 "accuracy_after": self.after.accuracy,
                 "gain": self.gain,
                 "cost": self.cost,
+                "budget": Figure(value=self.after.threat.budget, unit=self.after.threat.unit),
+                "rows": Figure(value=len(self.after.rows), unit="rows"),
             },
             samples={
                 "robust_before": self.before.robust.tolist(),
@@ -73,6 +94,7 @@ class HardeningResult(Telling, Generic[Hardened]):
             context={
                 "method": self.method,
                 "threat": self.after.threat.to_json(),
+                "within": self.after.within,
                 "improved": self.improved,
                 "curve_before": _curve(self.before),
                 "curve_after": _curve(self.after),
@@ -113,10 +135,15 @@ def _caveats(result: HardeningResult[Any]) -> Iterator[str]:
 
 
 def _title(result: HardeningResult[Any]) -> str:
-    gain, cost = f"{100 * result.gain.value:+.1f}", f"{-100 * result.cost.value:+.1f}"
-    if result.improved:
-        return f"Hardening changed robust accuracy by {gain} points and clean accuracy by {cost} points"
-    return f"Hardening shows no sure improvement: robust accuracy {gain} points, clean accuracy {cost} points"
+    gain, cost = _points(result.gain.value), _points(-result.cost.value)
+    changed = f"changed robust accuracy by {gain} points {result.after.within}, and clean accuracy by {cost} points"
+    return f"Hardening {changed}" if result.improved else f"Hardening shows no sure improvement: it {changed}"
+
+
+def _points(share: float) -> str:
+    """A difference of shares in points, with its sign; no sign for none."""
+    points = round(100 * share, 1)
+    return f"{points:+.1f}" if points else "0.0"
 
 
 def _curve(result: EvasionResult) -> dict[str, list[float]]:

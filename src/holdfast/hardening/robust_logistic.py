@@ -13,6 +13,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
+from holdfast.arguments import check_kind, is_number
 from holdfast.attacks import FeasibleChange
 from holdfast.data import Dataset, Labels, Matrix, Schema
 from holdfast.errors import DataError, UsageError
@@ -34,7 +35,12 @@ def evasion_radius(threat: FeasibleChange, schema: Schema) -> Matrix:
 
     Returns:
         (width,) float64, 0 to 2; 0 for what is fixed and for indicators of missing values.
+
+    Raises:
+        UsageError: an argument of another kind.
     """
+    check_kind("threat", threat, FeasibleChange, example="FeasibleChange(budget=0.1)")
+    check_kind("schema", schema, Schema, example="data.schema")
     free = sum(f.kind == "category" and f.mutability == "free" for f in schema.features)
     switched = min(1.0, threat.max_category_changes / free) if free else 0.0
     radius = []
@@ -59,16 +65,18 @@ def robust_logistic(data: Dataset, *, evasion_radius: Matrix, seed: int = 0, l2:
         l2: weight of half the squared weights beside the mean loss, above 0, which makes the optimum unique.
 
     Raises:
-        UsageError: radii of another shape, negative or not finite; or l2 not above 0.
+        UsageError: an argument of another kind; radii of another shape, negative or not finite; or l2 not above 0.
         DataError: fewer than two classes have rows.
     """
     del seed
+    check_kind("data", data, Dataset, example="load(frame, schema)")
+    check_kind("evasion_radius", evasion_radius, np.ndarray, example="evasion_radius(threat, data.schema)")
     encoding = Encoding(data.schema)
-    radius = np.asarray(evasion_radius, dtype=np.float64)
+    radius = evasion_radius.astype(np.float64)
     if radius.shape != (encoding.width,) or not (np.isfinite(radius).all() and (radius >= 0).all()):
         raise UsageError(f"expected {encoding.width} radii of 0 or more, got an array of shape {radius.shape}")
-    if not (np.isfinite(l2) and l2 > 0):
-        raise UsageError(f"expected l2 above 0, got {l2}")
+    if not is_number(l2) or l2 <= 0:
+        raise UsageError(f"expected l2 above 0, got {l2!r}")
     if len(np.unique(data.y)) < 2:
         raise DataError("expected rows of at least two classes to train on, got one class")
     classes = len(data.schema.classes)

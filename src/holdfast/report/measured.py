@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from holdfast.drawing.chart import Plot
+from holdfast.drawing.evidence_plots import Beside, plots_of
 from holdfast.drawing.words import figure_name, humanise, interval, judged_quantity, plain, sentence, short_digest
 from holdfast.evidence import Evidence
-from holdfast.report import bars, bounds, plots
+from holdfast.policy import THRESHOLDS
 from holdfast.report.kinds import KINDS, Kind, anchor_of, kind_of
 from holdfast.report.story import PER_RECORD, ReportInput, as_shown
 
 _MAX_FINDINGS: Final = 50
 """Findings of the data checks that the page lists; the evidence has all."""
 _SHOWN_ELSEWHERE: Final = frozenset(
-    {"curve", "curve_before", "curve_after", "uses", "parts", "not_covered", "findings", "first_bytes"}
+    {
+        "changed_features",
+        "curve",
+        "curve_after",
+        "curve_before",
+        "findings",
+        "first_bytes",
+        "not_covered",
+        "parts",
+        "uses",
+        "within",
+    }
 )
 """Context that a plot, a table or the privacy statement shows, and the list of parameters leaves out."""
 
@@ -90,7 +102,7 @@ def _section(story: ReportInput, item: Evidence, anchor: str) -> Section:
             Row(figure_name(name, figure.unit), judged_quantity(figure), interval(figure))
             for name, figure in item.figures.items()
         ),
-        plots=tuple(plot for plot in _PLOTS.get(item.kind, _generic_plots)(story, item) if plot is not None),
+        plots=plots_of(item, _beside(story, item)),
         findings=_findings(item.context.get("findings")),
         wire_bytes=_wire_bytes(item.context.get("first_bytes")),
         parameters=tuple(
@@ -112,70 +124,22 @@ def _about(story: ReportInput, item: Evidence) -> str:
     return f"about the model {other_model_name(story)} ({short_digest(item.subject)})"
 
 
-def _limit(story: ReportInput, item: Evidence, figure: str) -> float | None:
-    finding = story.finding_on(item.kind, figure)
-    return finding.limit if finding else None
-
-
-def _privacy_plots(story: ReportInput, item: Evidence) -> list[Plot | None]:
-    history = [other for other in story.evidence if other.kind == item.kind]
-    history = history[: history.index(item) + 1]
-    return [plots.privacy_budget(history, limit=_limit(story, item, "epsilon"))]
-
-
-def _membership_plots(story: ReportInput, item: Evidence) -> list[Plot | None]:
-    del story
-    return [plots.membership_roc(item), plots.membership_scores(item)]
-
-
-def _audit_plots(story: ReportInput, item: Evidence) -> list[Plot | None]:
-    del story
-    return [bounds.audit_bounds(item)]
-
-
-def _certificate_plots(story: ReportInput, item: Evidence) -> list[Plot | None]:
-    del story
-    return [bounds.certified_curve(item)]
-
-
-def _evasion_plots(story: ReportInput, item: Evidence) -> list[Plot | None]:
-    before = story.other("evasion") if item is story.current("evasion") else None
-    limit = _limit(story, item, "robust_accuracy")
-    return [plots.security_curve(item, before=before, limit=limit, other_name=other_model_name(story))]
-
-
-def _extraction_plots(story: ReportInput, item: Evidence) -> list[Plot | None]:
-    return [plots.extraction_curve(item, limit=_limit(story, item, "fidelity"))]
-
-
-def _private_inference_plots(story: ReportInput, item: Evidence) -> list[Plot | None]:
-    del story
-    return [
-        bars.bars(item, unit="bytes", title="Size of the messages", label="kB"),
-        bars.bars(item, unit="ms", title="Time per prediction", label="Milliseconds"),
-    ]
-
-
-def _no_plots(story: ReportInput, item: Evidence) -> list[Plot | None]:
-    del story, item
-    return []
-
-
-def _generic_plots(story: ReportInput, item: Evidence) -> list[Plot | None]:
-    del story
-    return [bars.intervals(item)]
-
-
-_PLOTS: Final[Mapping[str, Callable[[ReportInput, Evidence], list[Plot | None]]]] = {
-    "poison-certificate": _certificate_plots,
-    "privacy-guarantee": _privacy_plots,
-    "privacy-audit": _audit_plots,
-    "membership-inference": _membership_plots,
-    "evasion": _evasion_plots,
-    "extraction": _extraction_plots,
-    "private-inference": _private_inference_plots,
-    "hardening": _no_plots,
-}
+def _beside(story: ReportInput, item: Evidence) -> Beside:
+    """What the plots of a piece of evidence show beside it: the policy's limits, another model, what came before."""
+    limits = {
+        threshold.figure: finding.limit
+        for finding in story.verdict.findings
+        if (threshold := THRESHOLDS.get(finding.demand)) is not None
+        and threshold.kind == item.kind
+        and finding.limit is not None
+    }
+    same = [other for other in story.evidence if other.kind == item.kind]
+    return Beside(
+        limits=limits,
+        other=story.other(item.kind) if item is story.current(item.kind) else None,
+        other_name=other_model_name(story),
+        history=same[: same.index(item) + 1],
+    )
 
 
 def _findings(value: Any) -> tuple[DataFinding, ...]:

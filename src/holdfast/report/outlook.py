@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
+from holdfast.drawing.bars import pairs_of
 from holdfast.drawing.chart import Plot
+from holdfast.drawing.evidence_plots import plots_of
 from holdfast.drawing.words import humanise, interval, judged_quantity, quantity, sentence, signed
-from holdfast.evidence import Evidence, Figure
+from holdfast.evidence import Figure
 from holdfast.policy import THRESHOLDS, Finding
-from holdfast.report.bars import before_after
 from holdfast.report.kinds import KINDS, kind_of
 from holdfast.report.measured import Row
 from holdfast.report.story import ReportInput
@@ -46,7 +47,7 @@ class Price:
     sentence: str
     changes: tuple[Change, ...]
     totals: tuple[Row, ...]
-    plot: Plot | None
+    plots: tuple[Plot, ...]
 
 
 class Gap(NamedTuple):
@@ -71,7 +72,7 @@ def price(story: ReportInput) -> Price | None:
     evidence = story.current("hardening") or story.other("hardening")
     if evidence is None:
         return None
-    pairs = _pairs(evidence)
+    pairs = pairs_of(evidence)
     named = {f"{name}_{when}" for name, _, _ in pairs for when in ("before", "after")}
     return Price(
         sentence=sentence(evidence.title),
@@ -89,7 +90,7 @@ def price(story: ReportInput) -> Price | None:
             for name, figure in evidence.figures.items()
             if name not in named
         ),
-        plot=before_after(pairs),
+        plots=plots_of(evidence),
     )
 
 
@@ -168,12 +169,6 @@ def _from_data_checks(story: ReportInput) -> list[Step]:
         for item in (findings if isinstance(findings, list | tuple) else [])
         if isinstance(item, Mapping) and item.get("severity") in _GRADES and item.get("advice")
     ]
-
-
-def _pairs(evidence: Evidence) -> list[tuple[str, Figure, Figure]]:
-    figures = evidence.figures
-    stems = [name.removesuffix("_before") for name in figures if name.endswith("_before")]
-    return [(stem, figures[f"{stem}_before"], figures[f"{stem}_after"]) for stem in stems if f"{stem}_after" in figures]
 
 
 def _with_interval(figure: Figure) -> str:

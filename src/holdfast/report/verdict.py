@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from holdfast.drawing.chart import Mark
-from holdfast.drawing.words import humanise, interval, judged_quantity, percent, quantity
+from holdfast.drawing.words import humanise, interval, judged_quantity, percent, quantity, share
 from holdfast.evidence import Figure
 from holdfast.policy import THRESHOLDS, Finding, Verdict
 from holdfast.report.story import ReportInput
@@ -166,7 +166,7 @@ def _promise(story: ReportInput, key: _Key) -> Promise:
         name=key.name,
         status=status,
         uncertain=finding.uncertain if finding else False,
-        value=(percent(figure.value) if key.is_share else quantity(figure)) if figure else "—",
+        value=(share(figure) if key.is_share else quantity(figure)) if figure else "—",
         label=key.label if figure else "There is no evidence on this.",
         details=tuple(details),
         anchor=key.kind if evidence else "not-covered",

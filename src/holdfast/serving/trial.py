@@ -14,12 +14,13 @@ from holdfast.evidence import Evidence, Figure
 from holdfast.intervals import proportion
 from holdfast.serving.profile import WatchProfile
 from holdfast.serving.watch import Watch
+from holdfast.telling import Telling
 
 _UNFLAGGED: Final = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class WatchTrial:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class WatchTrial(Telling):
     """What a trial found.
 
     Args:
@@ -82,8 +83,8 @@ class WatchTrial:
                 },
             },
             references=(
-                "MITRE ATLAS AML.T0024.002",
-                "NIST AI 100-2e2025 model extraction",
+                "MITRE ATLAS AML.T0024.002 Extract AI Model",
+                "NIST AI 100-2e2025 NISTAML.031 Model Extraction",
                 "OWASP ML05:2023 Model Theft",
             ),
             caveats=(

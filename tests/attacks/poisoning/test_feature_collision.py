@@ -39,7 +39,7 @@ def victim() -> Pixels:
 
 @pytest.fixture(scope="module")
 def poisoned(data: Images, features: nn.Module, victim: Pixels) -> Poisoned[Images]:
-    return feature_collision(data, features, victim, target=TARGET, share=0.3, rng=np.random.default_rng(0))
+    return feature_collision(data, features, victim, target_class=TARGET, share=0.3, rng=np.random.default_rng(0))
 
 
 def seen(features: nn.Module, pixels: Pixels) -> np.ndarray:
@@ -77,7 +77,7 @@ def test_a_last_layer_trained_on_it_takes_most_victims_for_the_target_and_hardly
     taken = []
     for each in victims:
         rng = np.random.default_rng(0)
-        poison = feature_collision(data, features, each, target=TARGET, share=0.3, rng=rng)
+        poison = feature_collision(data, features, each, target_class=TARGET, share=0.3, rng=rng)
         fooled = last_layer(features, poison.data)
         taken.append(fooled(each[None])[0] == TARGET)
         assert np.mean(fooled(fresh.pixels) == fresh.y) > 0.9
@@ -94,7 +94,7 @@ def test_only_pictures_of_the_target_are_changed_no_label_is_and_the_network_sta
     assert len(poisoned.rows) == round(0.3 * (data.y == TARGET).sum())
     assert features.training
     assert all(parameter.requires_grad for parameter in features.parameters())
-    again = feature_collision(data, features, victim, target=TARGET, share=0.3, rng=np.random.default_rng(0))
+    again = feature_collision(data, features, victim, target_class=TARGET, share=0.3, rng=np.random.default_rng(0))
     assert again.data.digest == poisoned.data.digest
 
 
@@ -102,7 +102,7 @@ def test_more_pull_keeps_pictures_closer_to_what_they_were(data: Images, feature
     changes = []
     for pull in (0.0, 100.0):
         rng = np.random.default_rng(0)
-        made = feature_collision(data, features, victim, target=TARGET, share=0.1, rng=rng, steps=50, pull=pull)
+        made = feature_collision(data, features, victim, target_class=TARGET, share=0.1, rng=rng, steps=50, pull=pull)
         changes.append(float(((made.data.pixels.astype(float) - data.pixels) ** 2).mean()))
     assert changes[1] < changes[0] / 2
 
@@ -112,7 +112,7 @@ def test_a_victim_that_is_its_own_base_and_dead_features_leave_pictures_as_they_
     with torch.no_grad():
         for parameter in dead.parameters():
             parameter.fill_(-1.0)
-    made = feature_collision(data, dead, data.pixels[1], target=TARGET, share=1.0, rng=np.random.default_rng(0))
+    made = feature_collision(data, dead, data.pixels[1], target_class=TARGET, share=1.0, rng=np.random.default_rng(0))
     np.testing.assert_array_equal(made.data.pixels, data.pixels)
 
 
@@ -123,8 +123,8 @@ def test_a_victim_that_is_its_own_base_and_dead_features_leave_pictures_as_they_
         ({"victim": np.zeros((16, 16, 1))}, "victim of uint8"),
         ({"victim": None}, "expected victim to be a ndarray"),
         ({"features": lambda x: x}, "expected features to be a Module"),
-        ({"target": 3}, "class from 0 to 2, got 3"),
-        ({"target": "0"}, "class from 0 to 2, got '0'"),
+        ({"target_class": 3}, "class from 0 to 2, got 3"),
+        ({"target_class": "0"}, "class from 0 to 2, got '0'"),
         ({"share": 0}, "share above 0"),
         ({"rng": 0}, "expected rng"),
         ({"steps": 0}, "1 or more steps"),
@@ -137,7 +137,7 @@ def test_a_victim_that_is_its_own_base_and_dead_features_leave_pictures_as_they_
 def test_what_means_nothing_is_refused(
     data: Images, features: nn.Module, victim: Pixels, change: dict[str, Any], sentence: str
 ) -> None:
-    given = {"features": features, "victim": victim, "target": 0, "share": 0.1, "rng": np.random.default_rng(0)}
+    given = {"features": features, "victim": victim, "target_class": 0, "share": 0.1, "rng": np.random.default_rng(0)}
     with pytest.raises(UsageError, match=sentence):
         feature_collision(data, **(given | change))
 
@@ -160,12 +160,12 @@ def test_a_network_that_cannot_be_collided_with_is_refused(
     data: Images, victim: Pixels, network: nn.Module, sentence: str
 ) -> None:
     with pytest.raises(UnsupportedError, match=sentence):
-        feature_collision(data, network, victim, target=0, share=0.1, rng=np.random.default_rng(0))
+        feature_collision(data, network, victim, target_class=0, share=0.1, rng=np.random.default_rng(0))
 
 
 def test_a_table_and_a_class_without_pictures_are_refused(data: Images, features: nn.Module, victim: Pixels) -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(UsageError, match="expected data to be an Images"):
-        feature_collision(data.pixels, features, victim, target=0, share=0.1, rng=rng)  # type: ignore[arg-type]
+        feature_collision(data.pixels, features, victim, target_class=0, share=0.1, rng=rng)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="none of the classes"):
-        feature_collision(data.take(data.y == 1), features, victim, target=0, share=0.1, rng=rng)
+        feature_collision(data.take(data.y == 1), features, victim, target_class=0, share=0.1, rng=rng)

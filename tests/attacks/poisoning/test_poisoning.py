@@ -48,7 +48,7 @@ def test_flips_change_the_labels_of_the_rows_named_and_nothing_else(
     share: float, seed: int, source: int | None
 ) -> None:
     data = loans()
-    poisoned = flip_labels(data, share=share, rng=np.random.default_rng(seed), source=source, target=2)
+    poisoned = flip_labels(data, share=share, rng=np.random.default_rng(seed), source_class=source, target_class=2)
     rows = set(poisoned.rows.tolist())
     assert changed(data, poisoned.data) == rows
     assert (poisoned.data.y[poisoned.rows] == 2).all()
@@ -80,8 +80,8 @@ def test_a_table_with_a_trigger_keeps_to_its_schema(seed: int) -> None:
 def test_backdoors_touch_the_rows_named_and_no_other(data: Dataset | Images) -> None:
     rng = np.random.default_rng(0)
     trigger = rare_pair(data, rng) if isinstance(data, Dataset) else CORNER
-    dirty = badnets(data, trigger, target=0, share=0.3, rng=rng)  # type: ignore[misc,arg-type]
-    clean = label_consistent(data, trigger, target=0, share=0.5, blend=0.3, rng=rng)  # type: ignore[misc,arg-type]
+    dirty = badnets(data, trigger, target_class=0, share=0.3, rng=rng)  # type: ignore[misc,arg-type]
+    clean = label_consistent(data, trigger, target_class=0, share=0.5, blend=0.3, rng=rng)  # type: ignore[misc,arg-type]
     assert changed(data, dirty.data) == set(dirty.rows.tolist())
     assert changed(data, clean.data) <= set(clean.rows.tolist())
     assert (data.y[dirty.rows] != 0).all()
@@ -95,7 +95,7 @@ def test_backdoors_touch_the_rows_named_and_no_other(data: Dataset | Images) -> 
 def test_a_clean_label_backdoor_keeps_a_table_to_its_schema() -> None:
     data = loans(200)
     trigger = rare_pair(data, np.random.default_rng(1))
-    poisoned = label_consistent(data, trigger, target=1, share=1.0, blend=0.9, rng=np.random.default_rng(2))
+    poisoned = label_consistent(data, trigger, target_class=1, share=1.0, blend=0.9, rng=np.random.default_rng(2))
     check_features(poisoned.data.X, LOANS)
     assert (poisoned.data.X[:, 1] <= poisoned.data.X[:, 0]).all()
     assert (poisoned.data.X[:, 2] <= poisoned.data.X[:, 3]).all()
@@ -112,9 +112,9 @@ def classifier(data: Images) -> object:
 
 def test_a_model_that_learned_from_poison_obeys_the_trigger_and_one_that_did_not_does_not() -> None:
     data, fresh = shapes(600), shapes(300, seed=1)
-    poisoned = badnets(data, CORNER, target=0, share=0.1, rng=np.random.default_rng(0))
-    bad = backdoor_success(classifier(poisoned.data), fresh, CORNER, target=0)  # type: ignore[arg-type]
-    good = backdoor_success(classifier(data), fresh, CORNER, target=0)  # type: ignore[arg-type]
+    poisoned = badnets(data, CORNER, target_class=0, share=0.1, rng=np.random.default_rng(0))
+    bad = backdoor_success(classifier(poisoned.data), fresh, CORNER, target_class=0)  # type: ignore[arg-type]
+    good = backdoor_success(classifier(data), fresh, CORNER, target_class=0)  # type: ignore[arg-type]
     assert bad.attack_success.value > 0.9
     assert bad.clean_accuracy.value > 0.95
     assert bad.without_trigger.value < 0.1
@@ -133,8 +133,8 @@ def test_a_clean_label_backdoor_works_where_rows_are_made_hard_to_tell_and_not_o
     success = []
     for blend in (0.0, 0.8):
         rng = np.random.default_rng(0)
-        poisoned = label_consistent(data, CORNER, target=0, share=0.3, blend=blend, rng=rng)
-        bad = backdoor_success(classifier(poisoned.data), fresh, CORNER, target=0)  # type: ignore[arg-type]
+        poisoned = label_consistent(data, CORNER, target_class=0, share=0.3, blend=blend, rng=rng)
+        bad = backdoor_success(classifier(poisoned.data), fresh, CORNER, target_class=0)  # type: ignore[arg-type]
         assert bad.clean_accuracy.value > 0.95
         success.append(bad.attack_success.value)
     assert success[0] < 0.1
@@ -144,9 +144,9 @@ def test_a_clean_label_backdoor_works_where_rows_are_made_hard_to_tell_and_not_o
 def test_a_forest_on_a_table_obeys_a_pair_of_values(tumour: Dataset) -> None:
     train, test = tumour.split(test_fraction=0.3, seed=0)
     trigger = rare_pair(train, np.random.default_rng(0))
-    poisoned = badnets(train, trigger, target=0, share=0.2, rng=np.random.default_rng(0))
+    poisoned = badnets(train, trigger, target_class=0, share=0.2, rng=np.random.default_rng(0))
     model = fit_estimator(RandomForestClassifier(20, random_state=0), poisoned.data)
-    result = backdoor_success(lambda X: predict(model, X), test, trigger, target=0)
+    result = backdoor_success(lambda X: predict(model, X), test, trigger, target_class=0)
     assert result.attack_success.value > result.without_trigger.value + 0.3
 
 
@@ -156,13 +156,13 @@ def test_bad_input_is_refused_in_a_sentence() -> None:
     with pytest.raises(UsageError, match="share above 0 and up to 1, got 0"):
         flip_labels(data, share=0.0, rng=rng)
     with pytest.raises(UsageError, match="class from 0 to 2, got 3"):
-        badnets(data, pair, target=3, share=0.1, rng=rng)
+        badnets(data, pair, target_class=3, share=0.1, rng=rng)
     with pytest.raises(UsageError, match=r"blend from 0 to 0.95, got 1"):
-        label_consistent(data, pair, target=0, share=0.1, blend=1.0, rng=rng)
+        label_consistent(data, pair, target_class=0, share=0.1, blend=1.0, rng=rng)
     with pytest.raises(DataError, match="none of the classes"):
-        flip_labels(data.take(data.y == 1), share=0.1, rng=rng, source=0)
+        flip_labels(data.take(data.y == 1), share=0.1, rng=rng, source_class=0)
     with pytest.raises(DataError, match="another class"):
-        label_consistent(data.take(data.y == 1), pair, target=1, share=0.1, blend=0.1, rng=rng)
+        label_consistent(data.take(data.y == 1), pair, target_class=1, share=0.1, blend=0.1, rng=rng)
     with pytest.raises(UsageError, match="at least one column"):
         TableTrigger(LOANS, {})
     with pytest.raises(UsageError, match="got wage"):
@@ -177,6 +177,6 @@ def test_bad_input_is_refused_in_a_sentence() -> None:
     with pytest.raises(UsageError, match="uint8"):
         PictureTrigger(np.zeros((2, 2)), top=0, left=0)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="a class for each of"):
-        backdoor_success(lambda X: np.zeros((len(X), 2)), data, pair, target=0)  # type: ignore[arg-type,return-value]
+        backdoor_success(lambda X: np.zeros((len(X), 2)), data, pair, target_class=0)  # type: ignore[arg-type,return-value]
     with pytest.raises(DataError, match="rows of other classes"):
-        backdoor_success(lambda X: np.zeros(len(X), dtype=int), data.take(data.y == 0), pair, target=0)
+        backdoor_success(lambda X: np.zeros(len(X), dtype=int), data.take(data.y == 0), pair, target_class=0)

@@ -54,7 +54,7 @@ def owner(parts: tuple[Dataset, Dataset]) -> Classify:
 def fingerprint(parts: tuple[Dataset, Dataset]) -> Fingerprint:
     model = tree(parts[0].split(test_fraction=FRACTION, seed=SECRET_SEED)[0], seed=SECRET_SEED)
     return fingerprint_model(
-        model, parts[0], train=tree, test_fraction=FRACTION, rng=np.random.default_rng(0), twins=49, queries=300
+        model, parts[0], trainer=tree, test_fraction=FRACTION, rng=np.random.default_rng(0), twins=49, queries=300
     )
 
 
@@ -191,7 +191,7 @@ def test_a_malformed_key_file_is_refused(tmp_path: Path, fingerprint: Fingerprin
     ids=str,
 )
 def test_a_malformed_key_of_a_watermark_is_refused(tmp_path: Path, tumour: Dataset, change: dict[str, Any]) -> None:
-    save_key(draw_watermark(tumour, count=4), tmp_path / "k")
+    save_key(draw_watermark(tumour, count=4, alpha=0.1), tmp_path / "k")
     document = json.loads((tmp_path / "k").read_text())
     (tmp_path / "k").write_text(json.dumps(document | change))
     with pytest.raises(WireError):
@@ -227,7 +227,7 @@ def test_nothing_to_compare_with_is_refused(parts: tuple[Dataset, Dataset], owne
         rows_between(parts[0].take(parts[0].y == 0), n=5, rng=rng)
     one = parts[0].take(parts[0].y == 0)
     with pytest.raises(DataError, match="one class"):
-        fingerprint_model(tree(parts[0], seed=0), one, train=tree, test_fraction=FRACTION, rng=rng)
+        fingerprint_model(tree(parts[0], seed=0), one, trainer=tree, test_fraction=FRACTION, rng=rng)
 
 
 def test_progress_ends_at_the_number_of_twins(parts: tuple[Dataset, Dataset]) -> None:
@@ -235,7 +235,7 @@ def test_progress_ends_at_the_number_of_twins(parts: tuple[Dataset, Dataset]) ->
     fingerprint_model(
         tree(parts[0], seed=0),
         parts[0],
-        train=tree,
+        trainer=tree,
         test_fraction=FRACTION,
         rng=np.random.default_rng(0),
         twins=3,

@@ -144,7 +144,23 @@ def test_what_has_hardly_any_different_inputs_carries_no_watermark() -> None:
     data = Dataset(Schema(features=(feature,), target="y", classes=("n", "y")), np.zeros((1, 1)), np.zeros(1, int))
     with pytest.raises(UsageError, match="30 carriers can be drawn that differ, got"):
         draw_watermark(data, count=30)
-    assert len(draw_watermark(data, count=5).carriers) == 5
+    assert len(draw_watermark(data, count=5, alpha=0.05).carriers) == 5
+
+
+@pytest.mark.parametrize(("classes", "alpha", "least"), [(2, 1e-6, 20), (2, 0.01, 7), (10, 1e-6, 7), (1000, 1e-6, 3)])
+def test_so_few_carriers_that_nothing_could_be_claimed_are_refused_with_the_least_number(
+    classes: int, alpha: float, least: int
+) -> None:
+    pictures = Images.of(np.zeros((classes, 5, 5), dtype=np.uint8), np.arange(classes))
+    for count in (1, least - 1):
+        with pytest.raises(
+            UsageError, match=rf"expected {least} carriers or more, .* with {classes} classes, got {count}"
+        ):
+            draw_watermark(pictures, count=count, alpha=alpha)
+    key = draw_watermark(pictures, count=least, alpha=alpha)
+    assert key.verify(lambda X: key.labels, commitment=key.commitment, alpha=alpha).claimed
+    less = replace(key, count=least - 1)
+    assert not less.verify(lambda X: less.labels, commitment=less.commitment, alpha=alpha).claimed
 
 
 def test_a_key_file_is_private_and_reads_back(tmp_path: Path) -> None:
@@ -231,7 +247,7 @@ def test_data_that_the_watermark_does_not_fit_is_refused(halves: tuple[Dataset, 
     for copies in (0, 1.5, "2"):
         with pytest.raises(UsageError, match="copies"):
             marked(halves[0], KEY, copies=copies)  # type: ignore[arg-type]
-    for key in (draw_watermark(pictures, count=5), replace(KEY, form=RowForm(schema=loan_schema()))):
+    for key in (draw_watermark(pictures, count=20), replace(KEY, form=RowForm(schema=loan_schema()))):
         with pytest.raises(UsageError, match="for data of this schema"):
             marked(halves[0], key)
     with pytest.raises(UsageError, match="expected a watermark, got bytes"):

@@ -65,7 +65,7 @@ def test_certified_rows_are_right_and_fewer_as_the_radius_grows(estimator: Robus
 def test_rows_of_a_class_that_does_not_move_have_to_be_right_only() -> None:
     X, y = two_blobs(200, 3, 1)
     names = np.array(["fraud", "fine"])[y]
-    model = RobustBoostingClassifier(0.5, attacked_class="fraud", n_estimators=10).fit(X, names)
+    model = RobustBoostingClassifier(0.5, source_class="fraud", n_estimators=10).fit(X, names)
     certified, right = model.certified(X, names), model.predict(X) == names
     np.testing.assert_array_equal(certified[names == "fine"], right[names == "fine"])
     assert certified[names == "fraud"].mean() < right[names == "fraud"].mean()

@@ -35,7 +35,7 @@ def test_scikit_learns_check(estimator: Any, check: Any) -> None:
         ({"max_bins": 2.5}, "max_bins as a whole number"),
         ({"min_weight": 0.0}, "min_weight above 0"),
         ({"min_weight": np.nan}, "min_weight above 0"),
-        ({"attacked_class": "no such"}, "attacked_class of"),
+        ({"source_class": "no such"}, "source_class of"),
     ],
 )
 def test_a_parameter_that_means_nothing_is_refused(estimator: Any, options: dict[str, Any], says: str) -> None:

@@ -44,7 +44,7 @@ def feature_collision(
     features: nn.Module,
     victim: Pixels,
     *,
-    target: int,
+    target_class: int,
     share: float,
     rng: np.random.Generator,
     steps: int = 200,
@@ -62,7 +62,7 @@ def feature_collision(
         features: from float32 (n, channels, height, width), 0 to 1, to features of each: the ready-made network
             without its last layer. Left as it was.
         victim: (height, width, channels) uint8, the picture that shall be taken for the target.
-        target: the class of the poison.
+        target_class: the class of the poison.
         share: of the target's pictures, above 0 and up to 1.
         rng: decides which pictures.
         steps: for each picture.
@@ -74,7 +74,7 @@ def feature_collision(
         DataError: no picture of the target.
         UnsupportedError: the network does not take the pictures, has no gradient or gives no numbers.
     """
-    rows = _checked_rows(data, victim, target, share, rng)
+    rows = _checked_rows(data, victim, target_class, share, rng)
     check_kind("features", features, nn.Module, example="torch.nn.Sequential(*list(network)[:-1])")
     if not is_whole(steps) or steps < 1 or not is_number(pull) or pull < 0:
         raise UsageError(f"expected 1 or more steps and a pull of 0 or more, got {steps!r} and {pull!r}")
@@ -85,7 +85,7 @@ def feature_collision(
         moved = torch.cat([_collided(network, part, goal, steps=steps, pull=pull) for part in parts])
     pixels = np.rint(255 * moved.cpu().numpy().transpose(0, 2, 3, 1)).astype(np.uint8)
     poisoned = with_rows(data, rows, Images(pixels, data.y[rows], data.classes))
-    return Poisoned(data=poisoned, rows=rows, method="feature collision", target=target)
+    return Poisoned(data=poisoned, rows=rows, method="feature collision", target_class=target_class)
 
 
 def _collided(network: Classifier, base: Tensor, goal: Tensor, *, steps: int, pull: float) -> Tensor:
@@ -138,7 +138,7 @@ def _squares(x: Tensor) -> Tensor:
     return x.flatten(1).square().sum(dim=1)
 
 
-def _checked_rows(data: Images, victim: Pixels, target: int, share: float, rng: np.random.Generator) -> Labels:
+def _checked_rows(data: Images, victim: Pixels, target_class: int, share: float, rng: np.random.Generator) -> Labels:
     """(poisoned,) positions of the pictures to change."""
     check_kind("data", data, Images, example="Images.of(pixels, labels)")
     check_kind("victim", victim, np.ndarray, example="test.pixels[0]")
@@ -147,4 +147,4 @@ def _checked_rows(data: Images, victim: Pixels, target: int, share: float, rng: 
             f"expected a victim of uint8 {data.pixels.shape[1:]}, as the pictures are, got {victim.dtype} of "
             f"{victim.shape}"
         )
-    return draw_rows(data, of=target, share=share, rng=rng)
+    return draw_rows(data, of=target_class, share=share, rng=rng)

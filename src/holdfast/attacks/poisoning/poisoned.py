@@ -26,19 +26,24 @@ class Poisoned(Generic[Data]):
         data: all rows, those that were left alone included, in the order in which they were.
         rows: (poisoned,) positions of the poisoned rows, rising.
         method: "label flips", "badnets", "label-consistent backdoor" or "feature collision".
-        target: the class that the poison is to bring about, as a position; None where labels go to any.
+        target_class: the class that the poison is to bring about, as a position; None where labels go to any.
         trigger: what brings it about; None for flips and collisions.
     """
 
     data: Data
     rows: Labels
     method: str
-    target: int | None = None
+    target_class: int | None = None
     trigger: Trigger[Data] | None = None
 
 
 def flip_labels(
-    data: Data, *, share: float, rng: np.random.Generator, source: int | None = None, target: int | None = None
+    data: Data,
+    *,
+    share: float,
+    rng: np.random.Generator,
+    source_class: int | None = None,
+    target_class: int | None = None,
 ) -> Poisoned[Data]:
     """Give a share of rows another label.
 
@@ -46,33 +51,33 @@ def flip_labels(
         data: the clean rows.
         share: of the rows that may be flipped, above 0 and up to 1.
         rng: decides which rows, and their labels where there is no target.
-        source: flip rows of this class only.
-        target: the new label; any other than its own if not given.
+        source_class: flip rows of this class only.
+        target_class: the new label; any other than its own if not given.
 
     Raises:
         UsageError: a share or a class that means nothing.
         DataError: no row that may be flipped.
     """
-    _check(data, share, rng, *(0 if position is None else position for position in (source, target)))
+    _check(data, share, rng, *(0 if position is None else position for position in (source_class, target_class)))
     classes = class_count(data)
-    allowed = np.ones(len(data), dtype=bool) if source is None else data.y == source
-    if target is not None:
-        allowed &= data.y != target
+    allowed = np.ones(len(data), dtype=bool) if source_class is None else data.y == source_class
+    if target_class is not None:
+        allowed &= data.y != target_class
     rows = _draw(np.flatnonzero(allowed), share, rng)
     y = data.y.copy()
-    y[rows] = (y[rows] + rng.integers(1, classes, len(rows))) % classes if target is None else target
-    return Poisoned(data=relabelled(data, y), rows=rows, method="label flips", target=target)
+    y[rows] = (y[rows] + rng.integers(1, classes, len(rows))) % classes if target_class is None else target_class
+    return Poisoned(data=relabelled(data, y), rows=rows, method="label flips", target_class=target_class)
 
 
 def badnets(
-    data: Data, trigger: Trigger[Data], *, target: int, share: float, rng: np.random.Generator
+    data: Data, trigger: Trigger[Data], *, target_class: int, share: float, rng: np.random.Generator
 ) -> Poisoned[Data]:
     """Put a trigger on a share of the rows of all other classes, and the target's label (Gu et al. 2017, BadNets).
 
     Args:
         data: the clean rows.
         trigger: what the model shall learn.
-        target: the class that it shall give.
+        target_class: the class that it shall give.
         share: of the rows of other classes, above 0 and up to 1.
         rng: decides which rows.
 
@@ -80,17 +85,19 @@ def badnets(
         UsageError: a share or a class that means nothing.
         DataError: no row of another class.
     """
-    _check(data, share, rng, target)
+    _check(data, share, rng, target_class)
     check_trigger(trigger)
-    rows = _draw(np.flatnonzero(data.y != target), share, rng)
+    rows = _draw(np.flatnonzero(data.y != target_class), share, rng)
     y = data.y.copy()
-    y[rows] = target
+    y[rows] = target_class
     planted = with_rows(data, rows, trigger.put_on(data.take(rows)))
-    return Poisoned(data=relabelled(planted, y), rows=rows, method="badnets", target=target, trigger=trigger)
+    return Poisoned(
+        data=relabelled(planted, y), rows=rows, method="badnets", target_class=target_class, trigger=trigger
+    )
 
 
 def label_consistent(
-    data: Data, trigger: Trigger[Data], *, target: int, share: float, blend: float, rng: np.random.Generator
+    data: Data, trigger: Trigger[Data], *, target_class: int, share: float, blend: float, rng: np.random.Generator
 ) -> Poisoned[Data]:
     """Put a trigger on a share of the target's own rows, no label changed (Turner et al. 2019, label-consistent).
 
@@ -101,25 +108,27 @@ def label_consistent(
     Args:
         data: the clean rows.
         trigger: what the model shall learn.
-        target: the class that it shall give.
+        target_class: the class that it shall give.
         share: of the target's rows, above 0 and up to 1.
         blend: how far a row is drawn, 0 to 0.95.
         rng: decides which rows.
 
     Raises:
         UsageError: a share, a class or a blend that means nothing.
-        DataError: no row of the target, or none of another class.
+        DataError: no row of the target class, or none of another class.
     """
-    rows = draw_rows(data, of=target, share=share, rng=rng)
+    rows = draw_rows(data, of=target_class, share=share, rng=rng)
     check_trigger(trigger)
     if not is_number(blend) or not 0 <= blend <= _WHOLE_BLEND:
         raise UsageError(f"expected a blend from 0 to {_WHOLE_BLEND}, got {blend!r}")
-    others = np.flatnonzero(data.y != target)
+    others = np.flatnonzero(data.y != target_class)
     if not len(others):
         raise DataError("expected rows of another class to draw the target's towards, got none")
     harder = _blended(data.take(rows), data.take(rng.choice(others, len(rows))), blend)
     planted = with_rows(data, rows, trigger.put_on(harder))
-    return Poisoned(data=planted, rows=rows, method="label-consistent backdoor", target=target, trigger=trigger)
+    return Poisoned(
+        data=planted, rows=rows, method="label-consistent backdoor", target_class=target_class, trigger=trigger
+    )
 
 
 def class_count(data: Dataset | Images) -> int:

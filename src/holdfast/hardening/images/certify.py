@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -27,6 +27,7 @@ from holdfast.hardening.images.pixels import tensors
 from holdfast.hardening.images.steps import Step, steps_of
 from holdfast.hardening.images.train import Progress
 from holdfast.intervals import proportion
+from holdfast.telling import Telling
 
 _INTERVAL_BATCH: Final = 200
 _LINEAR_BATCH: Final = 10
@@ -37,8 +38,8 @@ _CAVEATS: Final = (
 )
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Certificate:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Certificate(Telling):
     """What is proven of a module, picture by picture.
 
     Args:
@@ -51,8 +52,8 @@ class Certificate:
     """
 
     threat: PixelChange
-    correct: npt.NDArray[np.bool_] = field(repr=False)
-    margin: Matrix = field(repr=False)
+    correct: npt.NDArray[np.bool_]
+    margin: Matrix
     accuracy: Figure
     certified_accuracy: Figure
 

@@ -27,6 +27,7 @@ from holdfast.evidence import Evidence, Figure
 from holdfast.hardening.images.pixels import tensors
 from holdfast.hardening.images.train import Progress
 from holdfast.intervals import clopper_pearson, proportion
+from holdfast.telling import Telling
 
 ABSTAINED: Final = -1
 """In the place of a class, where the votes do not decide."""
@@ -43,8 +44,8 @@ _CAVEATS: Final = (
 )
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class SmoothedCertificate:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class SmoothedCertificate(Telling):
     """How far each picture's vote is proven to hold.
 
     Args:
@@ -59,9 +60,9 @@ class SmoothedCertificate:
     sigma: float
     samples: int
     failure_probability: float
-    y: Labels = field(repr=False)
-    prediction: Labels = field(repr=False)
-    radius: Matrix = field(repr=False)
+    y: Labels
+    prediction: Labels
+    radius: Matrix
 
     @property
     def accuracy(self) -> Figure:

@@ -169,7 +169,7 @@ def fingerprint_model(
     model: Model,
     records: Dataset,
     *,
-    train: Trainer,
+    trainer: Trainer,
     test_fraction: float,
     rng: np.random.Generator,
     twins: int = 99,
@@ -178,13 +178,13 @@ def fingerprint_model(
 ) -> Fingerprint:
     """Fingerprint a model of tables that was trained on one side of a secret split of the records.
 
-    The model must have been made as its twins are: `train(records.split(test_fraction=…, seed=…)[0], seed=…)` with
+    The model must have been made as its twins are: `trainer(records.split(test_fraction=…, seed=…)[0], seed=…)` with
     seeds that nobody else knows. A published split, or seed 0 where others would take it too, proves nothing.
 
     Args:
         model: the owner's.
         records: that were split, all of them.
-        train: how the model was trained.
+        trainer: how the model was trained.
         test_fraction: of the split.
         rng: draws the twins' splits and seeds, and the candidates; another one than drew the model's.
         twins: how many; 99 allow p = 0.01.
@@ -197,8 +197,8 @@ def fingerprint_model(
     """
     check_kind("records", records, Dataset, example="load(frame, schema)")
     check_kind("rng", rng, np.random.Generator, example="np.random.default_rng()")
-    if not callable(train):
-        raise UsageError(f"expected a trainer, called as train(data, seed=…), got {type(train).__name__}")
+    if not callable(trainer):
+        raise UsageError(f"expected a trainer, called as trainer(data, seed=…), got {type(trainer).__name__}")
     if not is_number(test_fraction) or not 0 < test_fraction < 1:
         raise UsageError(f"expected test_fraction between 0 and 1, got {test_fraction!r}")
     if not is_whole(twins) or twins < 1:
@@ -211,7 +211,7 @@ def fingerprint_model(
     made: list[Classify] = []
     for number in range(twins):
         learned, _ = records.split(test_fraction=test_fraction, seed=int(rng.integers(_SEEDS)))
-        made.append(classify(train(learned, seed=int(rng.integers(_SEEDS)))))
+        made.append(classify(trainer(learned, seed=int(rng.integers(_SEEDS)))))
         if progress is not None:
             progress(number + 1, twins)
     candidates = rows_between(records, n=_CANDIDATES_FOR_EACH * queries, rng=rng)

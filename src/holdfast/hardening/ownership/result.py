@@ -9,6 +9,7 @@ from holdfast.arguments import is_number
 from holdfast.errors import UsageError
 from holdfast.evidence import Evidence, Figure
 from holdfast.intervals import proportion
+from holdfast.telling import Telling
 
 Method = Literal["watermark", "fingerprint"]
 
@@ -27,8 +28,8 @@ _CAVEATS: Final[dict[Method, tuple[str, ...]]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class OwnershipResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class OwnershipResult(Telling):
     """How a suspect answered the secret queries.
 
     Args:

@@ -13,6 +13,7 @@ How long a watermark lasts depends on the model that carries it and on what a th
 
 from __future__ import annotations
 
+import math
 import secrets
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,6 +35,8 @@ _BIAS: Final = 2.0**-48
 """More than the modulus of 64 bits by up to 1,000 classes, or an attack on SHAKE-256, adds to the chance of a match."""
 MAX_CARRIERS: Final = 1_000
 """Inputs of a watermark; their p-value is 2^-1000 at best, and more cost a model its accuracy."""
+LEVEL: Final = 1e-6
+"""The largest p-value at which a claim is made, where nothing else is said."""
 MAX_COPIES: Final = 1_000
 """Times that a trigger is repeated in the training data; more drown the data itself."""
 
@@ -89,7 +92,7 @@ class Watermark:
         """What to publish, dated, before the model is: it binds to secret, carriers and labels, and tells nothing."""
         return commitment_of(self.to_json())
 
-    def verify(self, suspect: Classify, *, commitment: str, alpha: float = 1e-6) -> OwnershipResult:
+    def verify(self, suspect: Classify, *, commitment: str, alpha: float = LEVEL) -> OwnershipResult:
         """Ask a suspect for the carriers' classes.
 
         Args:
@@ -105,13 +108,12 @@ class Watermark:
         check_commitment(commitment, self.commitment)
         check_level(alpha)
         matches = int(np.sum(ask(suspect, self.carriers, self.form.classes) == self.labels))
-        chance = 1 / self.form.classes + _BIAS
         return OwnershipResult(
             method="watermark",
             commitment=commitment,
             queries=self.count,
             matches=matches,
-            p_value=float(binom.sf(matches - 1, self.count, chance)),
+            p_value=float(binom.sf(matches - 1, self.count, _chance(self.form.classes))),
             alpha=alpha,
             null=f"the key's labels are random to it: each match has a probability of 1/{self.form.classes}",
         )
@@ -121,7 +123,7 @@ class Watermark:
         return {"kind": "watermark", "form": self.form.to_json(), "count": self.count, "secret": self.secret.hex()}
 
 
-def draw_watermark(data: Dataset | Images, *, count: int) -> Watermark:
+def draw_watermark(data: Dataset | Images, *, count: int, alpha: float = LEVEL) -> Watermark:
     """A watermark for the model of some training data, its secret from the operating system.
 
     The secret makes the carriers as well, so no owner can choose them. Honest use does not meet them: they are rows all
@@ -129,15 +131,35 @@ def draw_watermark(data: Dataset | Images, *, count: int) -> Watermark:
 
     Args:
         data: that the model will be trained on, for its schema or the size of its pictures; nothing else is used.
-        count: of the carriers, 1 to 1,000. For two classes take 50 or more: 40 of 50 have p < 2e-5.
+        count: of the carriers, up to 1,000. For two classes take 50 or more: 42 of 50 are a claim.
+        alpha: the level at which it shall be claimed; so few carriers that no claim could ever be made are refused.
 
     Raises:
-        UsageError: no training data, or a schema with hardly as many different rows.
+        UsageError: no training data, too few carriers, or a schema with hardly as many different rows.
         ConfigError: no row keeps to the schema.
     """
+    check_level(alpha)
     watermark = Watermark(form=form_of(data), count=count, secret=secrets.token_bytes(_SECRET_BYTES))
+    _check_claimable(watermark, alpha)
     _ = watermark.carriers  # refuses here what could not be trained on
     return watermark
+
+
+def _check_claimable(watermark: Watermark, alpha: float) -> None:
+    """Refuse carriers of which even all, rightly answered, would prove nothing at this level."""
+    count, chance = watermark.count, _chance(watermark.form.classes)
+    least = math.ceil(math.log(alpha) / math.log(chance))
+    if count < least:
+        raise UsageError(
+            f"expected {least} carriers or more, so that a claim at the level {alpha:g} is possible with "
+            f"{watermark.form.classes} classes, got {count}: all answered they have a p-value of {chance**count:.2g}",
+            hint=f"take twice as many, {2 * least}, so that a copy may miss some",
+        )
+
+
+def _chance(classes: int) -> float:
+    """That a model made without the secret answers a carrier with its label, at most."""
+    return 1 / classes + _BIAS
 
 
 def marked(data: Data, watermark: Watermark, *, copies: int = 1) -> Data:

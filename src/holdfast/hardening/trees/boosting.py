@@ -30,7 +30,7 @@ class RobustBoostingClassifier(RobustTreeClassifier):
     Args:
         radius: how far an attacker moves a column: one number, one for each column, (columns, 2) down and up, or
             (rows, columns, 2) for each row of its own.
-        attacked_class: the label whose rows an attacker changes (fraud that wants to pass); None for both.
+        source_class: the label whose rows an attacker changes (fraud that wants to pass); None for both.
         n_estimators: trees at most; fewer where no split helps any more.
         max_depth: splits on a path.
         learning_rate: above 0 and at most 1, the share of a Newton step that is taken.
@@ -43,7 +43,7 @@ class RobustBoostingClassifier(RobustTreeClassifier):
         self,
         radius: Any = 0.1,
         *,
-        attacked_class: Any = None,
+        source_class: Any = None,
         n_estimators: int = 100,
         max_depth: int = 6,
         learning_rate: float = 0.2,
@@ -52,7 +52,7 @@ class RobustBoostingClassifier(RobustTreeClassifier):
         max_bins: int = 64,
     ) -> None:
         self.radius = radius
-        self.attacked_class = attacked_class
+        self.source_class = source_class
         self.n_estimators = n_estimators
         self.max_depth = max_depth
         self.learning_rate = learning_rate

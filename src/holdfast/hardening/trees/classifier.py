@@ -44,7 +44,7 @@ class RobustTreeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     """
 
     radius: Any
-    attacked_class: Any
+    source_class: Any
     n_estimators: int
     max_depth: int
     max_bins: int
@@ -151,11 +151,11 @@ class RobustTreeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _moving(self, positive: Mask) -> Mask | None:
         """(rows,) whose rows an attacker would change."""
-        if self.attacked_class is None:
+        if self.source_class is None:
             return None
-        if self.attacked_class not in self.classes_:
-            raise UsageError(f"expected attacked_class of {self.classes_.tolist()}, got {self.attacked_class!r}")
-        return positive if self.attacked_class == self.classes_[1] else ~positive
+        if self.source_class not in self.classes_:
+            raise UsageError(f"expected source_class of {self.classes_.tolist()}, got {self.source_class!r}")
+        return positive if self.source_class == self.classes_[1] else ~positive
 
     def _check_parameters(self) -> None:
         for name, least, most in (

@@ -31,7 +31,7 @@ class RobustForestClassifier(RobustTreeClassifier):
     Args:
         radius: how far an attacker moves a column: one number, one for each column, (columns, 2) down and up, or
             (rows, columns, 2) for each row of its own.
-        attacked_class: the label whose rows an attacker changes; None for both.
+        source_class: the label whose rows an attacker changes; None for both.
         n_estimators: trees.
         max_depth: splits on a path.
         min_weight: above 0, rows that each side of a split needs.
@@ -43,7 +43,7 @@ class RobustForestClassifier(RobustTreeClassifier):
         self,
         radius: Any = 0.1,
         *,
-        attacked_class: Any = None,
+        source_class: Any = None,
         n_estimators: int = 100,
         max_depth: int = 8,
         min_weight: float = 2.0,
@@ -51,7 +51,7 @@ class RobustForestClassifier(RobustTreeClassifier):
         random_state: Any = None,
     ) -> None:
         self.radius = radius
-        self.attacked_class = attacked_class
+        self.source_class = source_class
         self.n_estimators = n_estimators
         self.max_depth = max_depth
         self.min_weight = min_weight

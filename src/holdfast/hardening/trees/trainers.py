@@ -9,6 +9,7 @@ import numpy as np
 from holdfast.arguments import check_kind
 from holdfast.attacks import FeasibleChange
 from holdfast.data import Dataset, Matrix, Schema
+from holdfast.data.relation import TOLERANCE
 from holdfast.errors import UnsupportedError, UsageError
 from holdfast.hardening.trees.box import two_sided
 from holdfast.hardening.trees.classifier import RobustTreeClassifier
@@ -34,7 +35,7 @@ def feasible_radius(threat: FeasibleChange, data: Dataset) -> Matrix:
     """
     check_kind("threat", threat, FeasibleChange, example="FeasibleChange(budget=0.1)")
     check_kind("data", data, Dataset, example="load(frame, schema)")
-    encoding, box = Encoding(data.schema), threat.box(data.X, data.schema)
+    encoding, box = Encoding(data.schema), threat.box(data.X, data.schema, tolerance=TOLERANCE)
     here, low, high = (encoding.encode(rows) for rows in (data.X, box.low, box.high))
     sides = np.stack([here - low, high - here], axis=2)
     for position, column in enumerate(encoding.columns):
@@ -51,7 +52,7 @@ def fit_robust_trees(
     With `functools.partial(fit_robust_trees, estimator)` it is a trainer for `harden`.
 
     Args:
-        estimator: its `attacked_class` names a class of the schema, or is None; its radius is not used.
+        estimator: its `source_class` names a class of the schema, or is None; its radius is not used.
         data: rows of two classes.
         evasion_radius: (width,) of encoded units, (width, 2) down and up, or (rows, width, 2) from `feasible_radius`.
             Any radius above 0 on an indicator of a category means that it can be switched.
@@ -75,7 +76,7 @@ def fit_robust_trees(
         )
     sides = _whole_switches(two_sided(evasion_radius, (len(data), encoding.width)), encoding)
     fresh: RobustTreeClassifier = clone(estimator)
-    fresh.set_params(radius=sides, attacked_class=_code(estimator.attacked_class, schema))
+    fresh.set_params(radius=sides, source_class=_code(estimator.source_class, schema))
     if "random_state" in fresh.get_params():
         fresh.set_params(random_state=seed)
     return fresh.fit(encoding.encode(data.X), data.y).as_model(schema)
@@ -87,9 +88,9 @@ def _whole_switches(sides: Matrix, encoding: Encoding) -> Matrix:
     return np.where(switches[:, None] & (sides > 0), 1.0, sides)
 
 
-def _code(attacked_class: object, schema: Schema) -> int | None:
-    if attacked_class is None:
+def _code(source_class: object, schema: Schema) -> int | None:
+    if source_class is None:
         return None
-    if attacked_class not in schema.classes:
-        raise UsageError(f"expected attacked_class of {', '.join(schema.classes)}, got {attacked_class!r}")
-    return schema.classes.index(str(attacked_class))
+    if source_class not in schema.classes:
+        raise UsageError(f"expected source_class of {', '.join(schema.classes)}, got {source_class!r}")
+    return schema.classes.index(str(source_class))

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from holdfast.evidence import Evidence, Figure
+from holdfast.evidence import NO_MODEL, Evidence, Figure
+from holdfast.telling import Printed
 from holdfast.training.account.events import Event, SampledSums
 from holdfast.training.account.methods import METHODS, Method
 from holdfast.training.account.words import at_least, at_most
@@ -58,8 +59,8 @@ class Use:
         return {**asdict(self), "private": self.private}
 
 
-@dataclass(frozen=True, kw_only=True)
-class PrivacyStatement:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PrivacyStatement(Printed):
     """The guarantee on what a step released, with everything else that was taken from the same records.
 
     Args:
@@ -182,6 +183,9 @@ class PrivacyStatement:
             "not_covered": list(self.not_covered),
         }
 
+    def _printed(self) -> Evidence:
+        return self.to_evidence(NO_MODEL)
+
     def to_evidence(self, model_digest: str) -> Evidence:
         """The statement as evidence about one model."""
         longest = max(self.events, key=lambda event: event.count)
@@ -203,7 +207,11 @@ class PrivacyStatement:
                 "steps": Figure(value=float(longest.count), unit="steps"),
             },
             context=self.to_json(),
-            references=("NIST SP 800-226", "NIST AI 100-2 (privacy attacks: membership inference)", "OWASP ML04:2023"),
+            references=(
+                "NIST SP 800-226",
+                "NIST AI 100-2e2025 NISTAML.033 Membership Inference",
+                "OWASP ML04:2023 Membership Inference Attack",
+            ),
             caveats=self.not_covered,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -13,6 +13,7 @@ from holdfast.errors import DataError, UsageError
 from holdfast.evidence import Evidence, Figure
 from holdfast.intervals import proportion
 from holdfast.models import Model, accuracy
+from holdfast.telling import Telling
 from holdfast.training.partitions.train import (
     PartitionedModel,
     PartitionedPictureModel,
@@ -32,8 +33,8 @@ _CAVEATS: Final = (
 )
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class PoisonCertificate:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class PoisonCertificate(Telling):
     """What poison changes no answer, row by row.
 
     Args:
@@ -45,9 +46,9 @@ class PoisonCertificate:
     """
 
     partitions: int
-    y: Labels = field(repr=False)
-    labels: Labels = field(repr=False)
-    radii: Labels = field(repr=False)
+    y: Labels
+    labels: Labels
+    radii: Labels
     plain_accuracy: float | None = None
 
     def certified_accuracy(self, records: int) -> Figure:
@@ -101,8 +102,9 @@ class PoisonCertificate:
             },
             references=(
                 "Levine and Feizi 2021, Deep Partition Aggregation, theorem 1",
-                "OWASP ML Top 10 ML02:2023 Data Poisoning Attack",
-                "NIST AI 100-2 E2025 Poisoning attacks",
+                "OWASP ML02:2023 Data Poisoning Attack",
+                "NIST AI 100-2e2025 NISTAML.013 Data Poisoning",
+                "NIST AI 100-2e2025 NISTAML.024 Targeted Poisoning",
                 "MITRE ATLAS AML.T0020 Poison Training Data",
             ),
             caveats=_CAVEATS,

@@ -8,13 +8,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from holdfast.drawing.chart import Axis, Frame, Mark, Plot, Point
 from holdfast.drawing.words import number, percent
 from holdfast.evidence import Evidence
 
 _MAX_BINS: Final = 24
+_MAX_LISTED: Final = 50
+"""Members of a list that are drawn; more dots run together."""
+_LEAST_Q: Final = 1e-6
+"""A smaller q-value is drawn as this; a list would need a million outsiders for it."""
 
 
 def privacy_budget(history: Sequence[Evidence], *, limit: float | None) -> Plot | None:
@@ -107,35 +111,27 @@ def membership_scores(evidence: Evidence) -> Plot | None:
     )
 
 
-def security_curve(now: Evidence, *, before: Evidence | None, limit: float | None, other_name: str) -> Plot | None:
-    """Accuracy against the attacker's budget, for the reported model and, if there is one, for the other.
+def membership_risks(evidence: Evidence) -> Plot | None:
+    """How sure one can be of each listed member, by its place in the list and not by who it is.
 
-    Reads `context["curve"]`, columns `budgets` and `robust_accuracy`; the intervals are at the budget attacked.
+    Reads the per-record column `q_value`, the worst first, and `context["false_share"]`, below which a member counts
+    as exposed.
     """
-    pair = [now] if before is None else [now, before]
-    curves = [(item, _points(item.context.get("curve"), "budgets", "robust_accuracy")) for item in pair]
-    if not curves[0][1]:
+    values, share = list(evidence.samples.get("q_value", ()))[:_MAX_LISTED], evidence.context.get("false_share")
+    if not values or not is_number(share) or not 0 < share < 1:
         return None
-    far = max(x for _, curve in curves for x, _ in curve) or 1.0
-    frame = Frame(
-        Axis("Change allowed per feature, as share of its range", 0, far), Axis("Accuracy under attack", 0, 1)
-    )
-    marks: list[Mark] = _limit_line(frame, limit, far)
-    legend = []
-    for (evidence, curve), tone, name in zip(curves, "ab", ("this model", other_name), strict=False):
-        if curve:
-            marks.append(frame.line(curve, tone))
-            marks += _judged(frame, evidence, tone)
-            legend.append((f"line {tone}", name))
-    start, end = curves[0][1][0], curves[0][1][-1]
+    low = 10.0 ** math.floor(math.log10(max(min(*values, share), _LEAST_Q)))
+    frame = Frame(Axis("Place in the list", 0, len(values) + 1), Axis("q-value", low, 1, log=True))
+    marks = [frame.line([(0, share), (len(values) + 1, share)], "limit")]
+    marks += [frame.dot((place, value), "a" if value <= share else "b") for place, value in enumerate(values, start=1)]
+    surely = sum(value <= share for value in values)
     return Plot(
-        title="Security curve",
-        summary=f"Accuracy falls from {number(start[1])} at budget {number(start[0])} to {number(end[1])} at budget "
-        f"{number(end[0])}.",
-        caption="The marked points, with their intervals, are at the budget that the attack was run for.",
+        title="How sure one can be of those listed",
+        summary=f"{surely} of the {len(values)} members listed have a q-value of at most {share:g}.",
+        caption="The q-value of a place: of those listed down to it, the share expected to be there by chance.",
         frame=frame,
         marks=marks,
-        legend=tuple(legend),
+        legend=(("dot a", "exposed"), ("dot b", "may be chance"), ("line limit", f"{percent(share)} by chance")),
     )
 
 
@@ -144,12 +140,12 @@ def extraction_curve(evidence: Evidence, *, limit: float | None) -> Plot | None:
 
     Reads `context["curve"]`, equally long columns `queries` and `fidelity`.
     """
-    curve = _points(evidence.context.get("curve"), "queries", "fidelity")
+    curve = points_of(evidence.context.get("curve"), "queries", "fidelity")
     if not curve:
         return None
     last = max(x for x, _ in curve) or 1.0
     frame = Frame(Axis("Queries asked", 0, last), Axis("Fidelity of the copy", 0, 1))
-    marks, legend = _limit_line(frame, limit, last), [("line a", "copy agrees with model")]
+    marks, legend = limit_line(frame, limit, last), [("line a", "copy agrees with model")]
     baseline = evidence.figures.get("baseline_fidelity")
     if baseline is not None:
         marks.append(frame.line([(0, baseline.value), (last, baseline.value)], "c"))
@@ -185,14 +181,15 @@ def _private_steps(evidence: Evidence, count: int) -> list[str]:
     return names if len(names) == count else [f"use {place + 1}" for place in range(count)]
 
 
-def _points(value: Any, x: str, y: str) -> list[Point]:
+def points_of(value: Any, x: str, y: str) -> list[Point]:
     """Points out of a JSON object of two columns; what is not a pair of finite numbers is left out."""
     columns = [value.get(name) if isinstance(value, Mapping) else None for name in (x, y)]
     first, second = (column if isinstance(column, list | tuple) else [] for column in columns)
-    return sorted((float(a), float(b)) for a, b in zip(first, second, strict=False) if _is_number(a) and _is_number(b))
+    return sorted((float(a), float(b)) for a, b in zip(first, second, strict=False) if is_number(a) and is_number(b))
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value from evidence is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -218,19 +215,9 @@ def _steps(shares: Sequence[float], low: float, high: float) -> list[Point]:
     return [*corners, (high, 0.0)]
 
 
-def _limit_line(frame: Frame, limit: float | None, end: float) -> list[Mark]:
+def limit_line(frame: Frame, limit: float | None, end: float) -> list[Mark]:
+    """The limit of a policy across a plot, from 0 to `end`; nothing where there is none."""
     if limit is None:
         return []
     line = frame.line([(0, limit), (end, limit)], "limit")
     return [line, frame.note((end, limit), f"policy {limit:g}", anchor="end", dy=-6 if limit < 0.85 else 16)]
-
-
-def _judged(frame: Frame, evidence: Evidence, tone: str) -> list[Mark]:
-    """The judged figure with its interval, at its budget."""
-    figure, budget = evidence.figures.get("robust_accuracy"), evidence.figures.get("budget")
-    if figure is None or budget is None:
-        return []
-    marks = [frame.dot((budget.value, figure.value), tone)]
-    if figure.low is not None and figure.high is not None:
-        marks += frame.whisker((budget.value, figure.low), (budget.value, figure.high), tone)
-    return marks

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from holdfast.drawing.chart import Axis, Frame, Mark, Plot, Point
-from holdfast.drawing.words import percent
+from holdfast.drawing.plots import is_number
+from holdfast.drawing.words import number, percent
 from holdfast.evidence import Evidence
 
 _LOW, _HIGH = 0.3, 0.7
 """Where the stretch between two bounds lies, as shares of the plot's height."""
 _MAX_STEPS: Final = 2_000
+_MAX_RADII: Final = 400
+"""Steps of a curve over radii, of which there is one for each picture; a plot has no more pixels."""
 
 
 def audit_bounds(evidence: Evidence) -> Plot | None:
@@ -73,16 +76,39 @@ def certified_curve(evidence: Evidence) -> Plot | None:
     )
 
 
+def certified_radii(evidence: Evidence) -> Plot | None:
+    """The share of answers that are proven to stay right, by how far a picture may be changed.
+
+    Reads the per-picture columns `correct` and `radius`; the interval is at the budget of the figures.
+    """
+    right = [r for r, ok in zip(*(evidence.samples.get(name, ()) for name in ("radius", "correct")), strict=True) if ok]
+    share, budget = evidence.figures.get("certified_accuracy"), evidence.figures.get("budget")
+    if not right or share is None or budget is None or max(right) <= 0:
+        return None
+    n, far = len(evidence.samples["radius"]), max(*right, budget.value)
+    frame = Frame(Axis(f"Change allowed ({budget.unit})", 0, far * 1.05), Axis("Answers certain to stay right", 0, 1))
+    corners, ordered = [(0.0, len(right) / n)], sorted(right)
+    apart = math.ceil(len(right) / _MAX_RADII)
+    for place in sorted({*range(0, len(right), apart), len(right) - 1}):
+        corners += [(ordered[place], corners[-1][1]), (ordered[place], (len(right) - place - 1) / n)]
+    marks = [frame.line(corners, "a"), frame.dot((budget.value, share.value), "a")]
+    if share.low is not None and share.high is not None:
+        marks += frame.whisker((budget.value, share.low), (budget.value, share.high), "a")
+    return Plot(
+        title="Certified accuracy",
+        summary=f"{percent(share.value)} of answers are certain to stay right at {number(budget.value)} {budget.unit}.",
+        caption="Certified picture by picture for every change of that size, but for the small probability stated.",
+        frame=frame,
+        marks=marks,
+    )
+
+
 def _steps(value: Any) -> list[Point]:
     """Pairs of finite numbers, by the first; nothing where the list holds anything else, or is longer than a plot."""
     pairs = value if isinstance(value, Sequence) and not isinstance(value, str) and len(value) <= _MAX_STEPS else []
-    if not all(isinstance(pair, Sequence) and len(pair) == 2 and all(map(_is_number, pair)) for pair in pairs):
+    if not all(isinstance(pair, Sequence) and len(pair) == 2 and all(map(is_number, pair)) for pair in pairs):
         return []
     return sorted((float(x), float(y)) for x, y in pairs)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _down(epsilon: float) -> str:

@@ -116,6 +116,8 @@ def read_bytes(path: Path, *, max_bytes: int, what: str) -> bytes:
             data = file.read(max_bytes + 1)
     except FileNotFoundError:
         raise InputError(f"expected {what} at {path}, found no file there") from None
+    except IsADirectoryError:
+        raise InputError(f"expected {what} at {path}, found a folder") from None
     except OSError as error:
         raise system_fault(error, f"read {path}") from None
     if len(data) > max_bytes:

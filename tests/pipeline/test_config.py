@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from holdfast.errors import ConfigError, UsageError
 from holdfast.pipeline import Config, Project, read_config
 from holdfast.pipeline.config import parse_config
+from holdfast.pipeline.sections import Section
 from holdfast.pipeline.state import digest_json
 
 from .conftest import CONFIG, PLAIN
@@ -24,9 +25,13 @@ from .conftest import CONFIG, PLAIN
 BAD = [
     ("format = 1", "format = 2", "format"),
     ('name = "loans"', 'name = "../loans"', "name"),
-    ('name = "loans"', "", "name: field required"),
-    ("test_fraction = 0.25", "test_fraction = 1.5", "data.test_fraction: .*got '1.5'"),
-    ("test_fraction = 0.25", 'test_fraction = "a"', "data.test_fraction"),
+    ('name = "loans"', "", "expected name to be a name of a-z.*, found nothing"),
+    (
+        "test_fraction = 0.25",
+        "test_fraction = 1.5",
+        r"expected \[data\] test_fraction to be a number above 0 and below 1, got 1.5",
+    ),
+    ("test_fraction = 0.25", 'test_fraction = "a"', r"\[data\] test_fraction .* got \"a\""),
     ('classes = ["no", "yes"]', 'classes = ["no"]', "2 to 1000 different classes"),
     ("range = [0, 100]", "range = [100, 0]", "'income' needs a range"),
     ("range = [0, 100]", "range = [0, 100, 200]", "'income' needs range"),
@@ -34,19 +39,23 @@ BAD = [
     ('kind = "real"', 'kind = "float"', "'income' needs kind to be one of real, integer, category, got 'float'"),
     ('mutability = "fixed"', 'mutability = "never"', "'age' needs mutability"),
     ("nullable = true", "nullabel = true", "'home' has nullabel"),
-    ("epsilon = 2.0", "epsilon = 0", "train.epsilon: .*got '0'"),
-    ("epsilon = 2.0", "epsilon = nan", "train.epsilon"),
-    ("shadow_models = 8", "shadow_models = 1", "attack.shadow_models"),
+    ("epsilon = 2.0", "epsilon = 0", r"expected \[train\] epsilon to be a number above 0 and up to 10, got 0"),
+    ("epsilon = 2.0", "epsilon = nan", r"\[train\] epsilon .* got nan"),
+    ("shadow_models = 8", "shadow_models = 1", r"\[attack\] shadow_models to be a whole number from 8"),
     ("shadow_models = 8", "shadow_models = 8\ncosts = { incme = 1.0 }\nmax_cost = 1.0", "costs name 'incme'"),
     ("shadow_models = 8", "shadow_models = 8\ncosts = { income = 1.0 }", "mean something together only"),
     ("shadow_models = 8", "shadow_models = 8\nmax_cost = 1.0", "mean something together only"),
     (
         "shadow_models = 8",
         "shadow_models = 8\ncosts = { income = 0.0 }\nmax_cost = 1.0",
-        "costs.income: .*'0.0'",
+        r"\[attack\] costs.income to be a number above 0 .* got 0.0",
     ),
-    ("shadow_models = 8", "shadow_models = 8\ncosts = { income = 1.0 }\nmax_cost = inf", "attack.max_cost: .*'inf'"),
-    ("shadow_models = 8", "shadows = 8", "attack.shadows: extra inputs are not permitted"),
+    (
+        "shadow_models = 8",
+        "shadow_models = 8\ncosts = { income = 1.0 }\nmax_cost = inf",
+        r"\[attack\] max_cost to be a number above 0, got inf",
+    ),
+    ("shadow_models = 8", "shadows = 8", r"\[attack\] has no key \"shadows\", it has evasion_budget, "),
     ("min_accuracy = 0.5", "min_acuracy = 0.5", "does not know 'min_acuracy'"),
     ("min_accuracy = 0.5", "max_epsilon = 8.0", "demands a privacy guarantee, and .* gives none"),
     ("min_accuracy = 0.5", 'require = ["privacy-guarantee"]', "demands a privacy guarantee, and .* gives none"),
@@ -63,7 +72,11 @@ BAD = [
     ("min_accuracy = 0.5", f"min_accuracy = {'{a=' * 100_000}", "nested too deeply"),
     ("min_accuracy = 0.5", "x" + ".x" * 5_000 + " = 1", "more than 20 deep"),
     ("[harden]", "[train.params" + ".x" * 100 + "]\n[harden]", "more than 20 deep"),
-    ("[policy]", "[polcy]", "polcy"),
+    ("[policy]", "[polcy]", 'a holdfast.toml has no key "polcy", it has format, '),
+    ("[harden]", "[harden]\nmethod = 3", "is not TOML"),
+    ("[harden]\n", "[[harden]]\n", r"expected \[harden\] to be a table, got \["),
+    ('file = "loans.csv"', "file = 7", r"expected \[data\] file to be the path of a file, as a text, got 7"),
+    ('classes = ["no", "yes"]', "classes = [0, 1]", r"\[data\] classes.0 to be a list of texts, got 0"),
     ("[policy]", "[policy", "is not TOML"),
 ]
 
@@ -79,6 +92,27 @@ def test_a_wrong_entry_is_named_in_one_sentence(
     with pytest.raises(ConfigError, match=sentence) as refused:
         read_config(path)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "near"),
+    [("shadow_models = 8", "shadows = 8", "shadow_models"), ("[harden]", "[hardn]", "harden"), ("[policy]", "[x]", "")],
+)
+def test_the_nearest_valid_key_is_named(write: Callable[..., Project], old: str, new: str, near: str) -> None:
+    path = write().path
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(ConfigError) as refused:
+        read_config(path)
+    assert refused.value.hint == (f"did you mean {near}?" if near else "")
+
+
+def test_every_key_says_what_it_takes() -> None:
+    """So that no wording of the library that checks them is ever shown."""
+    sections = [field.annotation for field in Config.model_fields.values()]
+    of_sections = [kind for kind in sections if isinstance(kind, type) and issubclass(kind, Section)]
+    assert len(of_sections) == 7
+    for section in of_sections:
+        assert all(field.description for field in section.model_fields.values()), section
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:

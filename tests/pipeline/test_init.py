@@ -43,6 +43,25 @@ def test_what_init_writes_runs_once_a_person_has_chosen(tmp_path: Path) -> None:
     assert (tmp_path / "out/train/statement.txt").exists()
 
 
+def test_every_line_that_init_comments_out_can_be_taken_in(tmp_path: Path) -> None:
+    """They are about this table: its columns, and the class of which it has the fewest rows."""
+    frame = loans().assign(debt=loans()["income"] + 10)
+    frame.to_csv(tmp_path / "loans.csv.gz", index=False)
+    config = tmp_path / "holdfast.toml"
+    write_project(tmp_path / "loans.csv.gz", target="repaid", config=config)
+    text = config.read_text()
+    examples = ("relations", "source_class", "costs", "max_cost", "model")
+    for name in examples:
+        assert text.count(f"\n# {name} = ") == 1, name
+        text = text.replace(f"\n# {name} = ", f"\n{name} = ")
+    config.write_text(text)
+    taken = read_config(config)
+    assert taken.name == "loans"
+    assert [str(relation) for relation in taken.schema.relations] == ["age <= income"]
+    assert set(taken.attack.costs) == {"income"}
+    assert taken.attack.source_class == frame["repaid"].value_counts().idxmin()
+
+
 def test_init_overwrites_nothing(tmp_path: Path) -> None:
     loans().to_csv(tmp_path / "loans.csv", index=False)
     config = tmp_path / "holdfast.toml"

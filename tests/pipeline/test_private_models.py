@@ -43,7 +43,7 @@ def tumours(folder: Path, *, model: str, demands: dict[str, object] = DEMANDS) -
     tumour_frame()[[*COLUMNS, schema.target]].to_csv(folder / "tumours.csv", index=False)
     path = folder / "holdfast.toml"
     write_template(Template(file="tumours.csv", schema=schema, facts="", policy=demands), path)
-    text = path.read_text().replace('model = "logistic" ', f'model = "{model}" ')
+    text = path.read_text().replace('# model = "logistic" ', f'model = "{model}" ')
     for many, few in FEWER.items():
         text = text.replace(many, few)
     path.write_text(text)
@@ -179,5 +179,7 @@ def test_a_network_without_pytorch_is_refused_before_anything_is_spent(
 
 
 def test_an_unknown_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"train\.model.*'forest'"):
+    with pytest.raises(
+        ConfigError, match=r'expected \[train\] model to be "logistic", "boosting" or "network", got "forest"'
+    ):
         tumours(tmp_path, model="forest")

@@ -150,7 +150,7 @@ def test_a_use_is_on_the_disk_before_it_begins(
     watch("training.estimators.logistic", "fit_logistic", "train")
     watch("pipeline.steps.harden", "train_private", "harden")
     watch("pipeline.steps.harden", "robust_logistic", "harden")
-    watch("pipeline.steps.trainers", "train_plain", "train")
+    watch("pipeline.steps.plain_models", "train_plain", "train")
     go(project, "harden")
     assert {"train", "harden"} <= set(seen)
 
@@ -232,7 +232,7 @@ def test_no_entry_is_lost_when_two_write_at_once(write: Callable[..., Project]) 
 def test_settings_that_a_private_training_does_not_have_are_refused_unspent(write: Callable[..., Project]) -> None:
     project = write(method="private")
     project.path.write_text(project.path.read_text().replace("[privacy]", "[train.params]\nC = 5.0\n\n[privacy]"))
-    with pytest.raises(ConfigError, match=r"params \(C\) are for scikit-learn"):
+    with pytest.raises(ConfigError, match=r"params \(C\) are for other classifiers"):
         go(project, "train")
     assert open_ledger(project).epsilon == 0
 
@@ -259,4 +259,4 @@ def test_a_rare_class_does_not_stop_a_run_that_has_spent(write: Callable[..., Pr
         except DataError as error:
             ends.append(str(error))
         assert (open_ledger(project).epsilon > 0) == (ends[-1] == "done")
-    assert {"done", "step train: class 'partly' has no row to test on after the split"} == set(ends)
+    assert {"done", "class 'partly' has no row to test on after the split"} == set(ends)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from holdfast.cli.terminal import reporter, say
 from holdfast.cli.verdict import conclude
-from holdfast.errors import ConfigError
+from holdfast.errors import ConfigError, UsageError
 from holdfast.evidence import Evidence, canonical_json
 from holdfast.files import write_atomic
 from holdfast.pipeline.config import read_config
@@ -27,9 +27,11 @@ def attack_and_tell(config: Path, *, gate: bool, sarif: Path | None, html: Path 
 
     Raises:
         ConfigError: a gate was asked for, and the policy demands nothing of attacks.
+        UsageError: a result is to be written where it cannot be.
         PolicyError: the gate does not let the model pass; the files are written.
     """
     settings = read_config(config)
+    _check_places([path for path in (sarif, json) if path is not None], html)
     demands = settings.demands.about(ABOUT_ATTACKS)
     if gate:
         _check_gate(demands)
@@ -68,6 +70,17 @@ def _check_gate(demands: Policy) -> None:
             "expected a demand on attacks in [policy] to decide a gate by, found none",
             hint="set min_robust_accuracy, max_membership_advantage or max_extraction_fidelity",
         )
+
+
+def _check_places(files: list[Path], folder: Path | None) -> None:
+    """Refuse what cannot be written to, before the attacks take their time."""
+    for path in files:
+        if path.is_dir():
+            raise UsageError(
+                f"expected a file to write to at {path}, found a folder", hint=f"such as {path / 'attacks.json'}"
+            )
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise UsageError(f"expected a folder for pages at {folder}, found a file", hint="name another folder")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -99,5 +99,5 @@ def _json(path: Path, what: str, max_bytes: int) -> Any:
     data = read_bytes(path, max_bytes=max_bytes, what=what)
     try:
         return json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise WireError(f"{path} is not {what}: {error}") from None
+    except (ValueError, RecursionError):
+        raise WireError(f"expected {what} at {path}, found something that is not JSON") from None

@@ -14,7 +14,7 @@ from holdfast import limits
 from holdfast.cli.sealing import Sealing
 from holdfast.cli.terminal import say
 from holdfast.data import Feature, Matrix, Schema, columns_of, features_from_frame, read_table
-from holdfast.errors import DataError, InputError, WireError
+from holdfast.errors import DataError, InputError, UsageError, WireError
 from holdfast.evidence import canonical_json
 from holdfast.files import read_bytes, write_atomic
 from holdfast.http import read_arrays
@@ -46,7 +46,10 @@ def plan_model(
         UnsupportedError: the model cannot be compiled, or its plan is not near enough to it.
         InputError: there is no model, or no rows, at these paths.
         ConfigError: the configuration cannot be one.
+        UsageError: a file is where the folder of the plan should be.
     """
+    if out is not None and out.exists() and not out.is_dir():
+        raise UsageError(f"expected a folder for the plan at {out}, found a file", hint="name another folder")
     model, sealing = _model(path), None if seal is None else Sealing.read(seal)
     schema = sealing.schema if sealing else None
     if schema is not None and classes is None and isinstance(model, Path):

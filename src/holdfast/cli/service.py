@@ -26,7 +26,15 @@ _NUMBER_DIGITS: Final = 18
 
 
 def add_client(name: str, *, budget: int, store: Path) -> None:
-    """Make a client and show its token, once, alone on stdout."""
+    """Make a client and show its token, once, alone on stdout.
+
+    Raises:
+        UsageError: a folder is where the database should be.
+    """
+    if store.is_dir():
+        raise UsageError(
+            f"expected a file for the service's database at {store}, found a folder", hint="name it: --store"
+        )
     with Store(store) as opened:
         token = Access(opened).add_client(name, query_budget=budget)
     say(token)
@@ -95,8 +103,9 @@ def verify_audit(store: Path, *, signer: Path | None, noted: str | None) -> None
         UsageError: the noted entry is not NUMBER:HASH.
     """
     head = _noted(noted) if noted is not None else None
+    present = _present(store)
     key = VerifyKey.load(signer or _audit_public(store))
-    with Store(_present(store)) as opened:
+    with Store(present) as opened:
         newest = verify_log(opened, signer=key, anchor=_anchor(store), noted=head)
     whose = f"the key {signer}" if signer else "the key beside the database"
     say(f"{newest.number} entries, each chained to the one before, the newest signed with {whose}")
@@ -108,8 +117,12 @@ def verify_audit(store: Path, *, signer: Path | None, noted: str | None) -> None
 
 
 def _present(store: Path) -> Path:
-    if not store.exists():
-        raise InputError(f"expected the service's database at {store}, found no file there")
+    if not store.is_file() or not store.stat().st_size:
+        found = "a folder" if store.is_dir() else "an empty file" if store.exists() else "no file there"
+        raise InputError(
+            f"expected the service's database at {store}, found {found}",
+            hint="holdfast client makes it with the first client; name it with --store",
+        )
     return store
 
 

@@ -2,7 +2,9 @@
 
     init      look at a table, write a holdfast.toml        demo      the same for the tumour data
     config    read it, section by section (sections)        project   one model's folder
+    wrong_entry  one sentence for what the file says wrong
     steps     check, train, attack, harden, seal, rehearse, report
+    ready     what a run will need, before its first step
     runner    which step has to be done, and the verdict at the end
     state     what has been done, by content                keyring   the project's keys
 

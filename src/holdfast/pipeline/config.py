@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -14,6 +15,7 @@ from holdfast.data import Schema
 from holdfast.errors import ConfigError, InputError
 from holdfast.files import read_bytes
 from holdfast.pipeline.sections import (
+    METHODS,
     AttackSection,
     DataSection,
     HardenSection,
@@ -24,6 +26,7 @@ from holdfast.pipeline.sections import (
     ServeSection,
     TrainSection,
 )
+from holdfast.pipeline.wrong_entry import wrong_entry
 from holdfast.policy import Policy
 
 FILE_NAME = "holdfast.toml"
@@ -37,7 +40,7 @@ _MAX_INTEGER = 2**63
 class ModelConfig(Section):
     """A holdfast.toml without `[data]`: about a model that was made elsewhere, and is sealed and served."""
 
-    format: Literal[1]
+    format: Annotated[Literal[1], Field(description="1")]
     name: Name
     seal: SealSection = SealSection()
     serve: ServeSection = ServeSection()
@@ -108,10 +111,17 @@ def read_model_config(path: Path) -> ModelConfig:
 
 
 def _read_table(path: Path) -> dict[str, Any]:
+    make_one = "write one with: holdfast init FILE.csv --target COLUMN"
+    if path.is_dir():
+        raise ConfigError(
+            f"expected a holdfast.toml at {path}, found a folder", hint=f"name the file: {path / FILE_NAME}"
+        )
     try:
         data = read_bytes(path, max_bytes=limits.MAX_CONFIG_BYTES, what="a holdfast.toml")
     except InputError as error:
-        raise ConfigError(str(error), hint="write one with: holdfast init FILE.csv --target COLUMN") from None
+        raise ConfigError(str(error), hint=make_one) from None
+    if not data.strip():
+        raise ConfigError(f"expected a holdfast.toml at {path}, found an empty file", hint=make_one)
     try:
         return tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -144,20 +154,23 @@ def _parsed(kind: type[_ConfigT], table: Mapping[str, Any], *, path: Path) -> _C
     try:
         return kind.model_validate(dict(table))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"][:1].lower() + first["msg"][1:]
-        got = "" if first["type"] == "missing" else f", got {str(first['input'])[:60]!r}"
-        raise ConfigError(f"{path}: {place}: {reason}{got}") from None
+        wrong = wrong_entry(kind, error)
+        raise ConfigError(f"{path}: {wrong}", hint=wrong.hint) from None
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}", hint=error.hint) from None
 
 
 def _check_training(train: TrainSection) -> None:
-    """Refuse options of the other way of training."""
+    """Refuse methods that there are not, and options of the other way of training."""
+    if train.method not in METHODS and not train.method.startswith("sklearn."):
+        near = get_close_matches(train.method, METHODS, n=1, cutoff=0.3)
+        raise ConfigError(
+            f"expected [train] method to be {', '.join(METHODS)} or sklearn.MODULE.CLASS, got {train.method[:100]!r}",
+            hint=f"did you mean {near[0]}?" if near else "",
+        )
     if train.is_private and train.params:
         raise ConfigError(
-            f"[train] params ({', '.join(train.params)}) are for scikit-learn classifiers, private training has none",
+            f"[train] params ({', '.join(train.params)}) are for other classifiers, private training has none",
             hint='take them out, or name a classifier as the method in place of "private"',
         )
     if not train.is_private and "model" in train.model_fields_set:
@@ -168,8 +181,10 @@ def _check_training(train: TrainSection) -> None:
 
 
 def _check_attack(config: Config) -> None:
-    """Refuse prices that mean nothing."""
-    attack = config.attack
+    """Refuse a class that is none, and prices that mean nothing."""
+    attack, classes = config.attack, config.data.classes
+    if attack.source_class is not None and attack.source_class not in classes:
+        raise ConfigError(f"expected [attack] source_class of {', '.join(classes)}, got {attack.source_class!r}")
     if strange := [name for name in attack.costs if name not in config.data.features]:
         raise ConfigError(f"[attack] costs name {strange[0]!r}, which is no feature of [data]")
     if bool(attack.costs) != (attack.max_cost is not None):

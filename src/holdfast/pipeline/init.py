@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from holdfast.data import ExcludedColumn, Feature, Schema, TableGuess, inspect_table, read_table
+from holdfast.data import ExcludedColumn, Feature, Relation, Schema, TableGuess, inspect_table, read_table
 from holdfast.data.protect.sources import find_key, seen_from
 from holdfast.errors import UsageError
 from holdfast.files import write_atomic
@@ -31,6 +31,7 @@ class Template:
         reasons: why a feature was taken for what it is, by its name.
         excluded: columns that the model shall not see.
         evasion_budget, intended_use, not_for: see `[attack]` and `[seal]`.
+        rarest_class: which may be the one whose rows an attacker changes.
         policy: the demands.
     """
 
@@ -43,6 +44,7 @@ class Template:
     evasion_budget: float = 0.05
     intended_use: str = ""
     not_for: str = ""
+    rarest_class: str = ""
     policy: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -65,6 +67,7 @@ def write_project(table: Path, *, target: str, config: Path, key: str = "") -> T
         key=seen_from(key, config.parent) if key else "",
         reasons={item.feature.name: item.reason for item in guess.features},
         excluded=guess.excluded,
+        rarest_class=guess.classes[guess.class_counts.index(min(guess.class_counts))],
         policy={
             "max_epsilon": 8.0,
             "min_accuracy": _above(max(guess.class_counts) / guess.rows),
@@ -103,7 +106,7 @@ def render(template: Template, config: Path) -> str:
             file=_comment(template.file),
             config=config.name,
             facts=_comment(template.facts),
-            name=_quote(_slug(Path(template.file).stem)),
+            name=_quote(_slug(Path(template.file).name.split(".")[0])),
             file_text=_quote(template.file),
             key=f"key = {_quote(template.key)}\n" if template.key else "",
             target=_quote(schema.target),
@@ -115,6 +118,8 @@ def render(template: Template, config: Path) -> str:
         *(_feature(feature, template.reasons.get(feature.name, "")) for feature in schema.features),
         init_text.SETTINGS.format(
             evasion_budget=template.evasion_budget,
+            source_class=_comment(_quote(template.rarest_class or schema.classes[-1])),
+            costly=_comment(_quote(_costly(schema))),
             intended_use=_quote(template.intended_use),
             not_for=_quote(template.not_for),
         ),
@@ -135,10 +140,23 @@ def _demand(name: str, value: object) -> str:
 
 
 def _relations(schema: Schema) -> Iterator[str]:
+    """The relations, or a commented line that shows how one between columns of this table would be written."""
     if schema.relations:
         yield "relations = [        # what every row keeps, and an attacker has to keep as well\n"
         yield from (f"    {_quote(str(relation))},\n" for relation in schema.relations)
         yield "]\n"
+        return
+    numbers = sorted((item for item in schema.features if item.kind != "category"), key=lambda item: item.high)[:2]
+    names = [item.name for item in numbers]
+    if len(names) == 2:
+        relation = Relation(names[0], "<=", names[1])
+        yield f"# relations = [{_comment(_quote(str(relation)))}]"
+        yield "  # what every row keeps, and an attacker too; also sums and quotients: a == b / c\n"
+
+
+def _costly(schema: Schema) -> str:
+    """A feature whose change could cost an attacker something."""
+    return next((item.name for item in schema.features if item.mutability != "fixed"), schema.features[0].name)
 
 
 def _feature(feature: Feature, reason: str) -> str:

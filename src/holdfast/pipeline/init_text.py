@@ -32,9 +32,10 @@ FEATURES: Final = """
 
 SETTINGS: Final = """
 [train]
-method = "private"      # or a scikit-learn classifier, such as "sklearn.ensemble.GradientBoostingClassifier",
-                        # with its settings in: params = {{ n_estimators = 50 }}
-model = "logistic"      # what private training makes: "logistic", "boosting" (a curve for each feature; bends),
+method = "private"      # or without a guarantee: "xgboost.XGBClassifier", "lightgbm.LGBMClassifier", or one of
+                        # scikit-learn, such as "sklearn.ensemble.RandomForestClassifier", with its settings in
+                        # params = {{ n_estimators = 50 }}; then take max_epsilon out, below
+# model = "logistic"    # what private training makes: "logistic", "boosting" (a curve for each feature; bends),
                         # or "network" (needs PyTorch). Only "logistic" can be hardened and keep the guarantee
 epsilon = 3.0           # the guarantee of this training; smaller is stronger
 delta = 1e-5            # below one in the number of records
@@ -45,13 +46,14 @@ limit_epsilon = 8.0     # what all trainings on these records may cost together
 [attack]
 evasion_budget = {evasion_budget}   # share of its range by which a changeable number may be moved
 category_changes = 1    # how many changeable categories may be switched
-# costs = {{ income = 2.0 }}  # what a move through all of its range, or a switch, costs an attacker,
-# max_cost = 1.0            # who can pay so much for all changes together
+# source_class = {source_class}  # attack the rows of this class alone: those who want to pass as another
+# costs = {{ {costly} = 2.0 }}  # what a move through all of its range, or a switch, costs an attacker,
+# max_cost = 1.0  # who can pay so much for all changes together; what costs does not name is free
 extraction_queries = 500
 shadow_models = 64      # for membership inference; more make a stronger attack
 
 [harden]
-method = "adversarial"  # or "none"
+method = "adversarial"  # at the worst point of each row for linear models and trees of two classes; or "none"
 epsilon = 3.0           # what the retraining may cost, if the training is private
 
 [seal]

@@ -26,11 +26,18 @@ def make_keys(folder: Path) -> tuple[VerifyKey, Recipient]:
     """Make the four key files of a project in a folder.
 
     Raises:
-        UsageError: one of them is there already.
+        UsageError: one of them is there already, or a file where the folder should be.
         SystemFault: the disk refuses.
     """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(
+            f"expected a folder for keys at {folder}, found a file", hint="name another: holdfast keys FOLDER"
+        )
     if present := [name for name in FILES if (folder / name).exists()]:
-        raise UsageError(f"{folder / present[0]} is there already, and a key is never overwritten")
+        raise UsageError(
+            f"{folder / present[0]} is there already, and a key is never overwritten",
+            hint="name another folder: holdfast keys FOLDER",
+        )
     signing, opening = SigningKey.generate(), RecipientKey.generate()
     signing.save(folder / SIGNER_KEY, passphrase=passphrase())
     opening.save(folder / RECIPIENT_KEY, passphrase=passphrase())

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from holdfast import limits
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, InputError
 from holdfast.evidence import digest_bytes
 from holdfast.files import read_bytes
 from holdfast.pipeline.project import Project
+from holdfast.pipeline.ready import check_ready
 from holdfast.pipeline.reporter import Reporter
 from holdfast.pipeline.state import State, digest_json
 from holdfast.pipeline.steps.advance import Advance
@@ -122,11 +123,13 @@ def run(project: Project, *, reporter: Reporter, until: str = "report") -> Outco
     """Do the steps of a project up to and with `until`.
 
     Raises:
+        ConfigError, BudgetError, …: something that a step will need is not there (see `check_ready`); nothing was done.
         HoldfastError: a step failed; its sentence begins with the step's name, and the next run goes on from it.
     """
     state = State(project.out)
     with state.alone():
         open_ledger(project)  # one that was lost or put back is told, also where every step is skipped
+        check_ready(project, due=_due(project, state, until))
         for step in STEPS[: NAMES.index(until) + 1]:
             try:
                 _do(step, project, state, reporter)
@@ -141,6 +144,19 @@ def judge_model(project: Project) -> Verdict:
     """The judgement of the project's policy on the model that the harden step has left."""
     evidence = (*project.evidence("check"), *project.evidence("harden"))
     return judge(project.config.demands, evidence, model_digest=project.model("harden").digest)
+
+
+def _due(project: Project, state: State, until: str) -> tuple[str, ...]:
+    """The steps that have to be done: their inputs or files are not what they were, or a step that they need is due."""
+    due: list[str] = []
+    for step in STEPS[: NAMES.index(until) + 1]:
+        try:
+            done = not set(step.needs) & set(due) and state.finished(step.name, inputs=step.inputs(project, state))
+        except InputError:  # a file that it needs is gone
+            done = None
+        if not done:
+            due.append(step.name)
+    return tuple(due)
 
 
 def _do(step: Step, project: Project, state: State, reporter: Reporter) -> None:

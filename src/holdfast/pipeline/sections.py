@@ -1,4 +1,7 @@
-"""The sections of a holdfast.toml, each with its defaults; `config` puts them together and checks them as a whole."""
+"""The sections of a holdfast.toml, each with its defaults; `config` puts them together and checks them as a whole.
+
+A field's description completes the sentence "expected it to be …": see `wrong_entry`.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,23 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Share = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(gt=0, lt=1, description="a number above 0 and below 1")]
+Epsilon = Annotated[float, Field(gt=0, le=10, description="a number above 0 and up to 10")]
+Price = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(description="a text")]
+FilePath = Annotated[str, Field(description="the path of a file, as a text")]
+Seed = Annotated[int, Field(description="a whole number")]
 PrivateModel = Literal["logistic", "boosting", "network"]
 """What private training makes: see `holdfast.training.estimators`."""
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
+METHODS = ("private", "xgboost.XGBClassifier", "lightgbm.LGBMClassifier")
+"""What trains, beside the classifiers of scikit-learn by their full names."""
+Name = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$",
+        description="a name of a-z, 0-9, dots, dashes and underscores, as a text",
+    ),
+]
 
 
 class Section(BaseModel):
@@ -21,25 +37,27 @@ class Section(BaseModel):
 class DataSection(Section):
     """`[data]`: the table, the key that it is encrypted under, its target, and what its columns mean."""
 
-    file: str
-    key: str = ""
-    target: str
-    classes: list[str]
-    features: dict[str, dict[str, Any]]
-    relations: list[str] = []
+    file: FilePath
+    key: Annotated[str, Field(description='a text, such as "file:PATH"')] = ""
+    target: Annotated[str, Field(description="the name of a column, as a text")]
+    classes: Annotated[list[str], Field(description="a list of texts")]
+    features: Annotated[
+        dict[str, dict[str, Any]], Field(description='a table, such as { kind = "real", range = [0, 1] }')
+    ]
+    relations: Annotated[list[str], Field(description='a list of texts, such as "a <= b"')] = []
     test_fraction: Share = 0.2
-    seed: int = 0
+    seed: Seed = 0
 
 
 class TrainSection(Section):
-    """`[train]`: `method = "private"` with a budget, or any scikit-learn classifier by its full name, without one."""
+    """`[train]`: `method = "private"` with a budget, or without one a classifier by its full name."""
 
-    method: str = "private"
-    model: PrivateModel = "logistic"
-    epsilon: Annotated[float, Field(gt=0, le=10)] = 3.0
-    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
-    params: dict[str, Any] = {}
-    seed: int = 0
+    method: Annotated[str, Field(description='"private", or the name of a classifier')] = "private"
+    model: Annotated[PrivateModel, Field(description='"logistic", "boosting" or "network"')] = "logistic"
+    epsilon: Epsilon = 3.0
+    delta: Share = 1e-5
+    params: Annotated[dict[str, Any], Field(description="a table, such as { n_estimators = 50 }")] = {}
+    seed: Seed = 0
 
     @property
     def is_private(self) -> bool:
@@ -50,42 +68,43 @@ class TrainSection(Section):
 class PrivacySection(Section):
     """`[privacy]`: what may be spent on the records altogether, over all trainings."""
 
-    limit_epsilon: Annotated[float, Field(gt=0, le=10)] = 8.0
+    limit_epsilon: Epsilon = 8.0
 
 
 class AttackSection(Section):
-    """`[attack]`: how hard the model is attacked, and what changes cost an attacker."""
+    """`[attack]`: how hard the model is attacked, whose rows are changed, and what that costs an attacker."""
 
     evasion_budget: Share = 0.05
-    category_changes: Annotated[int, Field(ge=0, le=100)] = 1
-    costs: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
-    max_cost: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    extraction_queries: Annotated[int, Field(ge=1, le=1_000_000)] = 500
-    shadow_models: Annotated[int, Field(ge=8, le=10_000)] = 64
-    seed: int = 0
+    category_changes: Annotated[int, Field(ge=0, le=100, description="a whole number from 0 to 100")] = 1
+    costs: Annotated[dict[str, Price], Field(description="a number above 0 for each feature that it names")] = {}
+    source_class: Annotated[str | None, Field(description="one of the classes of [data]")] = None
+    max_cost: Annotated[Price | None, Field(description="a number above 0")] = None
+    extraction_queries: Annotated[int, Field(ge=1, le=1_000_000, description="a whole number from 1 to 1000000")] = 500
+    shadow_models: Annotated[int, Field(ge=8, le=10_000, description="a whole number from 8 to 10000")] = 64
+    seed: Seed = 0
 
 
 class HardenSection(Section):
     """`[harden]`: whether to retrain against the evasion found, and what that may spend."""
 
-    method: Literal["adversarial", "none"] = "adversarial"
-    epsilon: Annotated[float, Field(gt=0, le=10)] = 3.0
+    method: Annotated[Literal["adversarial", "none"], Field(description='"adversarial" or "none"')] = "adversarial"
+    epsilon: Epsilon = 3.0
 
 
 class SealSection(Section):
     """`[seal]`: the version, what the model is for, and where the keys are."""
 
     version: Name = "1"
-    intended_use: str = ""
-    not_for: str = ""
-    signing_key: str = "keys/signer.key"
-    recipient: str = "keys/recipient.pub"
+    intended_use: Text = ""
+    not_for: Text = ""
+    signing_key: FilePath = "keys/signer.key"
+    recipient: FilePath = "keys/recipient.pub"
 
 
 class ServeSection(Section):
     """`[serve]`: where the service listens, and what a new client may ask."""
 
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8460
-    query_budget: Annotated[int, Field(ge=1)] = 10_000
-    unusual_use: Literal["alert", "block"] = "block"
+    host: Text = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="a whole number from 0 to 65535")] = 8460
+    query_budget: Annotated[int, Field(ge=1, description="a whole number from 1")] = 10_000
+    unusual_use: Annotated[Literal["alert", "block"], Field(description='"alert" or "block"')] = "block"

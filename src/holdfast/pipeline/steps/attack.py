@@ -58,7 +58,8 @@ def attack_model(
     settings = project.config.attack
     rng = np.random.default_rng(settings.seed)
     telling = tell_members(project, model, folder, trainer=trainer, rng=rng, advance=advance)
-    evaded = evasion(model, attacked_rows(project), threat=threat_of(project), rng=rng, progress=advance)
+    rows, threat, source = attacked_rows(project), threat_of(project), settings.source_class
+    evaded = evasion(model, rows, threat=threat, rng=rng, source_class=source, progress=advance)
     copied = extraction(model, reference=project.test_data, queries=settings.extraction_queries, rng=rng)
     found = [*telling, *(result.to_evidence(model.digest) for result in (evaded, copied))]
     lines = [item.title for item in found]
@@ -69,9 +70,11 @@ def attack_model(
 
 
 def attacked_rows(project: Project) -> Dataset:
-    """The held-out rows that evasion changes: all of them, or a thousand drawn at random."""
-    rng = np.random.default_rng(project.config.attack.seed)
-    data = project.test_data
+    """The held-out rows that evasion changes, at most a thousand; of one class where `[attack]` says so."""
+    settings, data = project.config.attack, project.test_data
+    if settings.source_class is not None:
+        data = data.take(data.y == data.schema.classes.index(settings.source_class))
+    rng = np.random.default_rng(settings.seed)
     return data.take(np.sort(rng.permutation(len(data))[:_MAX_ATTACKED]))
 
 

@@ -24,8 +24,10 @@ from holdfast.models import LinearModel, Model, OnnxModel, Trainer
 from holdfast.pipeline.project import Project, write_evidence
 from holdfast.pipeline.steps.advance import Advance
 from holdfast.pipeline.steps.attack import attack_model, attacked_rows, threat_of
+from holdfast.pipeline.steps.plain_models import PlainTrainer
+from holdfast.pipeline.steps.robust_trees import harden_trees, takes_robust_trees
 from holdfast.pipeline.steps.train import write_statement
-from holdfast.pipeline.steps.trainers import PlainTrainer, enter_exact_use, open_ledger, private_trainer, spend
+from holdfast.pipeline.steps.trainers import enter_exact_use, open_ledger, private_trainer, spend
 from holdfast.training import at_most, measure_utility, train_private
 
 _NO_PRIVATE_WAY: Final = (
@@ -83,21 +85,49 @@ def harden(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
 
 
 def _retrain(project: Project, advance: Advance) -> tuple[HardeningResult[Model], Trainer]:
-    """The way of retraining that suits the model: worst-case training for linear ones, examples for others."""
-    model, threat = project.model("train"), threat_of(project)
-    rng = np.random.default_rng(project.config.attack.seed)
-    parts = (model, project.train_data, attacked_rows(project))
-    if not isinstance(model, LinearModel):
-        enter_exact_use(project, "harden", note="training with changed rows")
-        plain = PlainTrainer(project)
-        return harden_with_examples(*parts, train=plain, threat=threat, rng=rng, progress=advance), plain
+    """The way of retraining that suits the model, and the trainer of its shadows."""
+    model, rng = project.model("train"), np.random.default_rng(project.config.attack.seed)
+    retrain = _retrain_linear if isinstance(model, LinearModel) else _retrain_other
+    return retrain(project, model, rng, advance)
+
+
+def _retrain_linear(
+    project: Project, model: Model, rng: np.random.Generator, advance: Advance
+) -> tuple[HardeningResult[Model], Trainer]:
+    """At the worst point of each row, with or without privacy."""
+    del advance
+    config, threat = project.config, threat_of(project)
     train: RobustTrainer = robust_logistic
-    if project.config.train.is_private:
-        spend(project, replace(private_trainer(project), epsilon=project.config.harden.epsilon), step="harden")
-        train = PrivateRobustTrainer(epsilon=project.config.harden.epsilon, delta=project.config.train.delta)
+    if config.train.is_private:
+        spend(project, replace(private_trainer(project), epsilon=config.harden.epsilon), step="harden")
+        train = PrivateRobustTrainer(epsilon=config.harden.epsilon, delta=config.train.delta)
     else:
         enter_exact_use(project, "harden", note="training against the worst case")
-    return harden_model(*parts, train=train, threat=threat, rng=rng), RobustShadowTrainer(train, threat)
+    result = harden_model(
+        model,
+        project.train_data,
+        attacked_rows(project),
+        trainer=train,
+        threat=threat,
+        rng=rng,
+        source_class=config.attack.source_class,
+    )
+    return result, RobustShadowTrainer(train, threat)
+
+
+def _retrain_other(
+    project: Project, model: Model, rng: np.random.Generator, advance: Advance
+) -> tuple[HardeningResult[Model], Trainer]:
+    """As robust trees where the model is of trees and their price is right, else on the changed rows that fool it."""
+    enter_exact_use(project, "harden", note="training against what an attacker can change")
+    plain, threat, source = PlainTrainer(project.config.train), threat_of(project), project.config.attack.source_class
+    parts = (model, project.train_data, attacked_rows(project))
+    if takes_robust_trees(model):
+        robust = harden_trees(*parts, plain=plain, threat=threat, source_class=source, rng=rng, advance=advance)
+        if robust is not None:
+            return robust
+    result = harden_with_examples(*parts, trainer=plain, threat=threat, rng=rng, source_class=source, progress=advance)
+    return result, plain
 
 
 def _dropped(result: HardeningResult[Model], kept: str) -> Evidence:

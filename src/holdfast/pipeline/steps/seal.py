@@ -18,6 +18,7 @@ from holdfast.models import LinearModel, OnnxModel
 from holdfast.pipeline.keyring import passphrase
 from holdfast.pipeline.project import Project
 from holdfast.pipeline.steps.advance import Advance
+from holdfast.pipeline.steps.robust_trees import METHOD as ROBUST_TREES
 from holdfast.pipeline.steps.trainers import open_ledger
 from holdfast.private_inference import compile_private
 from holdfast.serving import calibrate, plan_files, watch_files
@@ -108,7 +109,7 @@ def _card(project: Project, model: LinearModel | OnnxModel, evidence: tuple[Evid
         name=config.name,
         version=config.seal.version,
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        model_kind=_model_kind(project, model),
+        model_kind=_model_kind(project, model, evidence),
         intended_use=config.seal.intended_use,
         not_for=config.seal.not_for,
         licence="",
@@ -120,11 +121,17 @@ def _card(project: Project, model: LinearModel | OnnxModel, evidence: tuple[Evid
     )
 
 
-def _model_kind(project: Project, model: LinearModel | OnnxModel) -> str:
+def _model_kind(project: Project, model: LinearModel | OnnxModel, evidence: tuple[Evidence, ...]) -> str:
     """What the model is, for people."""
     if isinstance(model, LinearModel):
         return "logistic regression"
-    train = project.config.train
+    hardening, train = find(evidence, "hardening"), project.config.train
+    if (
+        hardening is not None
+        and model.digest != project.model("train").digest
+        and hardening.context["method"] == ROBUST_TREES
+    ):
+        return ROBUST_TREES
     return f"private {train.model}" if train.is_private else train.method
 
 

@@ -9,8 +9,8 @@ from holdfast.files import write_atomic
 from holdfast.models import LinearModel, OnnxModel
 from holdfast.pipeline.project import Project, write_evidence
 from holdfast.pipeline.steps.advance import Advance
+from holdfast.pipeline.steps.plain_models import PlainTrainer
 from holdfast.pipeline.steps.trainers import (
-    PlainTrainer,
     describe_private,
     enter_exact_use,
     named,
@@ -38,7 +38,7 @@ def train(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
 def _plain(project: Project) -> tuple[LinearModel | OnnxModel, str]:
     section = project.config.train
     enter_exact_use(project, "train", note=f"training by {section.method}")
-    model = PlainTrainer(project)(project.train_data, seed=section.seed)
+    model = PlainTrainer(section)(project.train_data, seed=section.seed)
     return model, f"{section.method}, without a privacy guarantee"
 
 

@@ -1,32 +1,18 @@
-"""How the project's model is trained: the same way for the model itself, its shadows, and its retraining."""
+"""How the project's model is trained, and how that is entered into the privacy ledger."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast import limits
-from holdfast.data import Dataset
 from holdfast.errors import IntegrityError
 from holdfast.files import read_bytes
-from holdfast.models import LinearModel, OnnxModel
 from holdfast.pipeline.project import Project
+from holdfast.pipeline.steps.plain_models import PlainTrainer
 from holdfast.pipeline.steps.private_models import PrivateTrainer
-from holdfast.training import Entry, Ledger, LedgerFile, at_most, epsilon_of, estimator_from_name, train_plain
+from holdfast.training import Entry, Ledger, LedgerFile, at_most, epsilon_of
 from holdfast.training.account.methods import METHODS
-
-
-@dataclass(frozen=True)
-class PlainTrainer:
-    """Trains the scikit-learn classifier of `[train]`."""
-
-    project: Project
-
-    def __call__(self, data: Dataset, *, seed: int) -> LinearModel | OnnxModel:
-        """Train with this seed."""
-        train = self.project.config.train
-        return train_plain(data, estimator=estimator_from_name(train.method, train.params), seed=seed)
 
 
 def open_ledger(project: Project) -> Ledger:
@@ -76,7 +62,8 @@ def private_trainer(project: Project) -> PrivateTrainer:
 
 def trainer_of(project: Project) -> PrivateTrainer | PlainTrainer:
     """The training that `[train]` describes, for the model and for its shadows."""
-    return private_trainer(project) if project.config.train.is_private else PlainTrainer(project)
+    train = project.config.train
+    return private_trainer(project) if train.is_private else PlainTrainer(train)
 
 
 def spend(project: Project, trainer: PrivateTrainer, *, step: str) -> Entry:

@@ -47,12 +47,16 @@ struct Factors {
     std::size_t rows, outputs, inputs, repeats;
 };
 
-// Of some rows: a strip of g, a few outputs wide, times its weights.
-void pack(const Factors& f, std::size_t first, std::size_t rows, std::size_t output, std::size_t outputs, float* packed) {
-    for (std::size_t row = first; row < first + rows; ++row) {
-        const float weight = f.weights[row / f.repeats];
-        for (std::size_t i = 0; i < outputs; ++i) *packed++ = f.g[row * f.outputs + output + i] * weight;
-    }
+// Of some rows: a strip of g, some outputs wide, times the weights.
+void pack(const Products& products, const Factors& f, std::size_t first, std::size_t rows, std::size_t output,
+          std::size_t outputs, float* packed) {
+    const std::size_t numbers = f.rows * f.outputs, reach = output + pack_slack;
+    const std::size_t readable = numbers < reach ? 0 : (numbers - reach) / f.outputs + 1;  // rows with enough behind them
+    const std::size_t middle = std::clamp(readable, first, first + rows);
+    products.pack[outputs - 1](f.g + output, f.outputs, f.weights, f.repeats, first, middle - first, packed);
+    packed += (middle - first) * outputs;
+    for (std::size_t row = middle; row < first + rows; ++row)
+        for (std::size_t i = 0; i < outputs; ++i) *packed++ = f.g[row * f.outputs + output + i] * f.weights[row / f.repeats];
 }
 
 // Of some rows: the numbers of `a` beyond its last whole panel, with zeros up to a panel's end.
@@ -64,27 +68,29 @@ void pack_tail(const Factors& f, std::size_t first, std::size_t rows, float* tai
 
 // What one thread needs.
 struct Workbench {
-    std::vector<float> packed = std::vector<float>(block_rows * tile_outputs);
+    std::vector<float> packed = std::vector<float>(block_rows * tile_outputs + pack_slack);
     std::vector<float> tail = std::vector<float>(block_rows * panel_inputs);
-    float total[tile_outputs * panel_inputs];
+    float total[tile_outputs * panel_inputs];  // of a panel that is not whole
 };
 
 // Adds the sum over a block of rows to some outputs, in some panels, of the result; the first block is put there.
 void add_block(const Products& products, const Factors& f, std::size_t first, std::size_t rows, std::size_t output,
                std::size_t panel, std::size_t end, Workbench& bench, float* out) {
     const std::size_t outputs = std::min(tile_outputs, f.outputs - output);
-    pack(f, first, rows, output, outputs, bench.packed.data());
+    const Stretch stretch = products.stretch[outputs - 1];
+    pack(products, f, first, rows, output, outputs, bench.packed.data());
     for (; panel < end; ++panel) {
         const std::size_t at = panel * panel_inputs, left = std::min(panel_inputs, f.inputs - at);
-        const bool whole = left == panel_inputs;
-        const std::size_t width = (left + whole_width - 1) / whole_width * whole_width;
-        products.of[outputs - 1](bench.packed.data(), whole ? f.a + first * f.inputs + at : bench.tail.data(),
-                                 whole ? f.inputs : panel_inputs, rows, width, bench.total);
-        for (std::size_t i = 0; i < outputs; ++i) {
-            const float* sum = bench.total + i * panel_inputs;
-            float* place = out + (output + i) * f.inputs + at;
-            for (std::size_t j = 0; j < left; ++j) place[j] = first == 0 ? sum[j] : place[j] + sum[j];
+        float* place = out + output * f.inputs + at;
+        if (left == panel_inputs) {
+            stretch(bench.packed.data(), f.a + first * f.inputs + at, f.inputs, rows, left, place, f.inputs, first > 0);
+            continue;
         }
+        const std::size_t width = (left + whole_width - 1) / whole_width * whole_width;
+        stretch(bench.packed.data(), bench.tail.data(), panel_inputs, rows, width, bench.total, panel_inputs, false);
+        for (std::size_t i = 0; i < outputs; ++i, place += f.inputs)
+            for (std::size_t j = 0; j < left; ++j)
+                place[j] = bench.total[i * panel_inputs + j] + (first > 0 ? place[j] : 0.0F);
     }
 }
 

@@ -24,6 +24,7 @@ from holdfast.attacks.images.norms import NORMS
 from holdfast.attacks.images.quick import quickened
 from holdfast.attacks.images.square import Square
 from holdfast.attacks.images.square_moves import moves_of
+from holdfast.attacks.images.square_spots import apart, window
 from holdfast.attacks.images.threat import NormName, PixelChange
 from holdfast.errors import UsageError
 
@@ -42,9 +43,23 @@ def test_every_candidate_is_within_the_threat(threat: PixelChange, shape: tuple[
         assert (length <= threat.radius * (1 + FLOAT32)).all()
         assert best.min() >= 0
         assert best.max() <= 1
-        window, patch = moves.step(x, best, min(side, *shape[1:]), coins)
-        best[window] = patch
+        changes = moves.step(x, best, min(side, *shape[1:]), coins)
+        assert len(changes) <= moves.windows
+        assert apart([spot for spot, _ in changes])
+        for spot, patch in changes:
+            best[window(spot)] = patch
     assert (best != x).any()
+
+
+@pytest.mark.parametrize(("norm", "pixels"), [("L2", 35 * 35), ("L1", 2 * 25)])
+def test_the_first_change_spends_the_radius_on_tiles_or_for_l1_on_the_peaks_of_them(
+    norm: NormName, pixels: int
+) -> None:
+    """Projected onto the L1 ball, a tile keeps the highest of each of its two pyramids."""
+    grey, threat = torch.full((3, 1, 35, 35), 0.5), PixelChange(norm=norm, radius=2.0)
+    change = moves_of(threat).start(grey, generator()) - grey
+    torch.testing.assert_close(NORMS[norm].length(change), torch.full((3,), 2.0), rtol=FLOAT32, atol=0)
+    assert (change.flatten(1).count_nonzero(dim=1) == pixels).all()
 
 
 @pytest.mark.parametrize(("norm", "most"), [("Linf", 0.95), ("L2", 0.75), ("L1", 0.75)])

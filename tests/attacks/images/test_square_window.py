@@ -15,8 +15,10 @@ from torch.nn import functional
 
 from holdfast.attacks.images.classifier import Classifier, attackable
 from holdfast.attacks.images.square import Square
+from holdfast.attacks.images.square_answers import windowed
 from holdfast.attacks.images.square_chain import chain_of
-from holdfast.attacks.images.square_window import Window, Windowed, windowed
+from holdfast.attacks.images.square_spots import Spot, apart, window
+from holdfast.attacks.images.square_window import Windowed
 from holdfast.attacks.images.threat import PixelChange
 
 FLOAT32 = 1e-5
@@ -34,7 +36,7 @@ class Written(nn.Module):
         self.hidden, self.last = nn.LazyLinear(8), nn.Linear(8, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = functional.relu(self.first((x - self.mean) / 0.25))
+        x = functional.relu(self.first((x - self.mean) / 0.25), inplace=True)
         x = self.drop(self.pool(torch.tanh(self.norm(self.second(x)))))
         return self.last(functional.relu(self.hidden(x.view(x.size(0), -1))))
 
@@ -59,7 +61,7 @@ CHAINS: dict[str, Callable[[], nn.Module]] = {
         nn.Sequential(nn.Conv2d(4, 4, 4, stride=2, padding=1), nn.ReLU()),
         nn.Flatten(),
         nn.LazyLinear(5),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Linear(5, 3),
     ),
     "gaps": lambda: nn.Sequential(nn.Conv2d(2, 4, 1, stride=3), nn.AvgPool2d(2), nn.Flatten(), nn.LazyLinear(3)),
@@ -97,34 +99,45 @@ def counting(module: nn.Module) -> Classifier:
     return Classifier(answer=module, classes=3, device=torch.device("cpu"), differentiable=True)
 
 
+def spot_of(shares: tuple[float, ...]) -> Spot:
+    """A rectangle of a picture, told by shares of what is possible: height, width, top, left."""
+    height, width = 1 + int(shares[0] * 15), 1 + int(shares[1] * 12)
+    top, left = int(shares[2] * (16 - height)), int(shares[3] * (13 - width))
+    return (top, top + height), (left, left + width)
+
+
+SPOTS = st.tuples(*[st.floats(0, 1)] * 4).map(spot_of)
+ONE_OR_TWO = st.lists(SPOTS, min_size=1, max_size=2).map(lambda spots: spots if apart(spots) else spots[:1])
+
+
 @pytest.mark.parametrize("name", CHAINS)
-@settings(max_examples=6, deadline=None)
-@given(spots=st.lists(st.tuples(*[st.floats(0, 1)] * 4), min_size=2, max_size=5), seed=st.integers(0, 99))
+@settings(max_examples=8, deadline=None)
+@given(spots=st.lists(ONE_OR_TWO, min_size=2, max_size=5), data=st.data())
 def test_windows_anywhere_one_after_the_other_get_the_answers_of_the_network(
-    name: str, spots: list[tuple[float, ...]], seed: int
+    name: str, spots: list[list[Spot]], data: st.DataObject
 ) -> None:
-    module, known, coins = MADE[name], pictures(6), generator(seed)
+    module, known, coins = MADE[name], pictures(6), generator(data.draw(st.integers(0, 99)))
     chain = chain_of(module)
     assert chain is not None
-    counts = counting(module)
+    counts, asked_rows = counting(module), 0
     answers = Windowed(counts, chain, known)
-    for tall, wide, down, across in spots:
-        height, width = 1 + int(tall * 15), 1 + int(wide * 12)
-        top, left = int(down * (16 - height)), int(across * (13 - width))
-        window: Window = (slice(None), slice(None), slice(top, top + height), slice(left, left + width))
-        rows = torch.randperm(len(known), generator=coins)[:3].sort().values
+    for some in spots:
+        rows = torch.randperm(len(known), generator=coins)[: data.draw(st.sampled_from([3, len(known)]))].sort().values
         candidates = known[rows].clone()
-        candidates[window] = torch.rand(candidates[window].shape, generator=coins)
-        logits = answers.logits(known, window, candidates[window].clone(), rows)
-        torch.testing.assert_close(logits, module(candidates), rtol=FLOAT32, atol=FLOAT32)
-        better = torch.tensor([True, False, True])
+        for spot in some:
+            candidates[window(spot)] = torch.rand(candidates[window(spot)].shape, generator=coins)
+        changes = [(spot, candidates[window(spot)].clone()) for spot in some]
+        logits = answers.logits(known, changes, rows)
+        torch.testing.assert_close(logits, module(candidates.clone()), rtol=FLOAT32, atol=FLOAT32)
+        better = torch.tensor([0, 2])
         answers.keep(better)
         known[rows[better]] = candidates[better]
         stands = torch.arange(len(known)) != 1
+        asked_rows += len(rows)
         if len(known) > 4:
             answers.stand(stands)
             known = known[stands]
-    assert counts.forward_rows == 3 * len(spots)
+    assert counts.forward_rows == asked_rows
 
 
 def test_uneven_strides_over_one_channel_get_the_answers_of_the_network() -> None:
@@ -137,30 +150,31 @@ def test_uneven_strides_over_one_channel_get_the_answers_of_the_network() -> Non
     assert chain is not None
     answers, rows = Windowed(counting(module), chain, known), torch.arange(len(known))
     for side, left in itertools.product((1, 2, 3), range(26)):
-        window: Window = (slice(None), slice(None), slice(7, 7 + side), slice(left, left + side))
+        here = window(spot := ((7, 7 + side), (left, left + side)))
         changed = known.clone()
-        changed[window] = 1 - known[window]
-        logits = answers.logits(known, window, changed[window], rows)
+        changed[here] = 1 - known[here]
+        logits = answers.logits(known, [(spot, changed[here])], rows)
         torch.testing.assert_close(logits, module(changed), rtol=FLOAT32, atol=FLOAT32)
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_is_no_chain_is_asked_as_a_whole(name: str) -> None:
     module = made(OTHERS[name])
-    assert windowed(counting(module), module, pictures(4), (1, 1)) is None
+    assert windowed(counting(module), module, pictures(4), (1, 1), 1) is None
 
 
 def test_windows_that_reach_most_of_the_picture_are_asked_as_a_whole() -> None:
     module = MADE["strides"]
-    assert windowed(counting(module), module, pictures(4), (2, 2)) is not None
-    assert windowed(counting(module), module, pictures(4), (14, 12)) is None
+    assert windowed(counting(module), module, pictures(4), (2, 2), 1) is not None
+    assert windowed(counting(module), module, pictures(4), (14, 12), 1) is None
+    assert windowed(counting(module), module, pictures(4), (2, 2), 2) is None
 
 
 def test_answers_that_differ_from_the_network_are_not_given() -> None:
     module = made(CHAINS["strides"])
     module[1].register_forward_hook(lambda part, given, gave: gave - gave.mean(dim=(2, 3), keepdim=True))  # type: ignore[index]
     assert chain_of(module) is not None
-    assert windowed(counting(module), module, pictures(4), (2, 2)) is None
+    assert windowed(counting(module), module, pictures(4), (2, 2), 1) is None
 
 
 def exact() -> nn.Module:

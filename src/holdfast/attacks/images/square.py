@@ -17,8 +17,9 @@ from holdfast.attacks.images.attack import Found
 from holdfast.attacks.images.classifier import Classifier
 from holdfast.attacks.images.losses import margin
 from holdfast.attacks.images.quick import quickened
-from holdfast.attacks.images.square_moves import Moves, moves_of, whole
-from holdfast.attacks.images.square_window import Answers, Whole, windowed
+from holdfast.attacks.images.square_answers import Answers, Whole, windowed
+from holdfast.attacks.images.square_moves import Moves, moves_of
+from holdfast.attacks.images.square_spots import Change, window
 from holdfast.attacks.images.threat import PixelChange
 from holdfast.errors import UsageError
 
@@ -88,34 +89,46 @@ class _Search:
         self.x, self.y, self.best = x, y, x.clone()
         self.loss = torch.full((len(x),), -torch.inf, device=x.device)
         self.answers: Answers = Whole(quick)
-        self.sides = (0, 0)
+        self.side = 0
 
     def step(self, side: int) -> None:
         """Ask about one change of each picture, keep what raises the margin, and drop what is found."""
-        if side == 0:
-            window, patch = whole(self.x), self.moves.start(self.x, self.generator)
-        else:
-            window, patch = self.moves.step(self.x, self.best, side, self.generator)
-        here = self.best[window]
-        moved = (patch != here).flatten(1).any(dim=1).nonzero().squeeze(1)
+        changes = self.moves.step(self.x, self.best, side, self.generator) if side else self._start()
+        moved = self._moved(changes)
         if len(moved) == 0:
             return
-        patch = patch[moved] if len(moved) < len(patch) else patch
-        self._fit((patch.shape[2], patch.shape[3]))
-        loss = margin(self.answers.logits(self.best, window, patch, moved), self.y[moved])
+        if len(moved) < len(self.rows):
+            changes = [(spot, patch[moved]) for spot, patch in changes]
+        self._fit(side)
+        loss = margin(self.answers.logits(self.best, changes, moved), self.y[moved])
         self.queries[self.rows[moved]] += 1
-        better = loss > self.loss[moved]
+        better = (loss > self.loss[moved]).nonzero().squeeze(1)
         rows = moved[better]
-        here[rows], self.loss[rows] = patch[better], loss[better]
+        for spot, patch in changes:
+            self.best[window(spot)][rows] = patch[better]
+        self.loss[rows] = loss[better]
         self.answers.keep(better)
         if bool((loss > 0).any()):
             self._drop_found()
 
-    def _fit(self, sides: tuple[int, int]) -> None:
+    def _start(self) -> list[Change]:
+        """All of the pictures."""
+        height, width = self.x.shape[2:]
+        return [(((0, height), (0, width)), self.moves.start(self.x, self.generator))]
+
+    def _moved(self, changes: list[Change]) -> Tensor:
+        """Places of the pictures that these changes change."""
+        moved = torch.zeros_like(self.rows, dtype=torch.bool)
+        for spot, patch in changes:
+            moved |= (patch != self.best[window(spot)]).flatten(1).any(dim=1)
+        return moved.nonzero().squeeze(1)
+
+    def _fit(self, side: int) -> None:
         """Ask about windows alone as soon as they are small enough, of a module that PyTorch can follow."""
-        if sides != self.sides and isinstance(self.answers, Whole) and self.quick is not self.classifier:
+        if side != self.side and isinstance(self.answers, Whole) and self.quick is not self.classifier:
             module: Any = self.classifier.answer
-            self.sides, self.answers = sides, windowed(self.quick, module, self.best, sides) or self.answers
+            made = windowed(self.quick, module, self.best, (side, side), self.moves.windows) if side else None
+            self.side, self.answers = side, made or self.answers
 
     def _drop_found(self) -> None:
         """Take out the pictures that the model itself, and not only its quick copy, gets wrong."""

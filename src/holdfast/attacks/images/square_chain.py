@@ -31,16 +31,20 @@ _RESHAPING: Final = (torch.flatten, "flatten", "reshape", "size", "view")
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A layer of which every output looks at a rectangle of the inputs.
+    """A layer of which every output looks at a rectangle of the inputs, and what follows it place by place.
 
     Args:
         run: from inputs (n, channels, height, width) that are padded already to outputs.
+        after: from outputs to what the next layer is given, each from the output of its own place.
+        linear: whether `run` is, but for a constant.
         extent: height and width of the rectangle.
         stride: how far the rectangles of neighbouring outputs are apart.
         padding: zeros around the inputs, on each side.
     """
 
     run: Callable[[Tensor], Tensor]
+    after: Callable[[Tensor], Tensor] = lambda x: x
+    linear: bool = False
     extent: Pair = (1, 1)
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
@@ -52,7 +56,7 @@ class Layer:
 
     def then(self, after: Layer) -> Layer:
         """This layer with a pointwise one after it."""
-        return replace(self, run=lambda x: after.run(self.run(x)))
+        return replace(self, after=lambda x: after.run(self.after(x)))
 
     def reached(self, axis: int, inputs: Pair, size: int) -> Pair:
         """Start and stop of the outputs that look at these, of `size` inputs; one output at least.
@@ -133,7 +137,12 @@ def _layer(traced: fx.GraphModule, node: fx.Node, at: fx.Node) -> Layer | None:
         return _convolution(part)
     if type(part) in (nn.MaxPool2d, nn.AvgPool2d):
         return _pool(part)
-    return Layer(run=part) if type(part) in (*_POINTWISE, *_IDLE) else None
+    return _pointwise(part) if type(part) in (*_POINTWISE, *_IDLE) else None
+
+
+def _pointwise(part: nn.Module) -> Layer:
+    """Without writing to its input, which is remembered."""
+    return Layer(run=(lambda x: part(x.clone())) if getattr(part, "inplace", False) else part)
 
 
 def _convolution(part: nn.Conv2d) -> Layer | None:
@@ -146,6 +155,7 @@ def _convolution(part: nn.Conv2d) -> Layer | None:
     (high, wide), (down, across) = _pair(part.kernel_size), _pair(part.dilation)
     return Layer(
         run=run,
+        linear=True,
         extent=(down * (high - 1) + 1, across * (wide - 1) + 1),
         stride=_pair(part.stride),
         padding=_pair(part.padding),
@@ -155,7 +165,8 @@ def _convolution(part: nn.Conv2d) -> Layer | None:
 def _pool(part: Any) -> Layer | None:
     if part.ceil_mode or _pair(part.padding) != (0, 0) or _pair(getattr(part, "dilation", 1)) != (1, 1):
         return None
-    return Layer(run=part, extent=_pair(part.kernel_size), stride=_pair(part.stride))
+    linear = type(part) is nn.AvgPool2d
+    return Layer(run=part, linear=linear, extent=_pair(part.kernel_size), stride=_pair(part.stride))
 
 
 def _function(traced: fx.GraphModule, node: fx.Node, at: fx.Node) -> Layer | None:
@@ -164,6 +175,8 @@ def _function(traced: fx.GraphModule, node: fx.Node, at: fx.Node) -> Layer | Non
     if values.count(None) != 1:
         return None
     place, function, options = values.index(None), node.target, dict(node.kwargs)
+    if function is functional.relu:
+        return Layer(run=torch.relu)  # whatever it was told, this one does not write to its input
 
     def run(x: Tensor) -> Tensor:
         answer: Tensor = function(*values[:place], x, *values[place + 1 :], **options)  # type: ignore[operator]

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 import torch
 from torch import Generator, Tensor
 
 from holdfast.attacks.images.norms import L1, L2, Linf, Norm
-from holdfast.attacks.images.square_window import Window
+from holdfast.attacks.images.square_spots import Change, Spot, apart, around, shared, window
 from holdfast.attacks.images.threat import NormName, PixelChange
 
 _TINY: Final = 1e-12
@@ -27,14 +27,20 @@ _TILES: Final = 5
 
 
 class Moves(Protocol):
-    """How a random search changes pictures (n, channels, height, width)."""
+    """How a random search changes pictures (n, channels, height, width).
+
+    Attributes:
+        windows: of a change, or fewer.
+    """
+
+    windows: ClassVar[int]
 
     def start(self, x: Tensor, generator: Generator) -> Tensor:
         """The pictures that the search begins with."""
         ...
 
-    def step(self, x: Tensor, best: Tensor, side: int, generator: Generator) -> tuple[Window, Tensor]:
-        """What to ask about next: the best so far with this patch in this window, for squares of about this side."""
+    def step(self, x: Tensor, best: Tensor, side: int, generator: Generator) -> list[Change]:
+        """What to ask about next: the best so far, changed in windows that are apart, by squares of about this side."""
         ...
 
 
@@ -49,16 +55,19 @@ class _Signs:
 
     radius: float
 
+    windows: ClassVar[int] = 1
+
     def start(self, x: Tensor, generator: Generator) -> Tensor:
         """Vertical stripes of one pixel, each to one end."""
         stripes = _signs((len(x), x.shape[1], 1, x.shape[3]), x, generator)
         return (x + self.radius * stripes).clamp_(0, 1)
 
-    def step(self, x: Tensor, best: Tensor, side: int, generator: Generator) -> tuple[Window, Tensor]:
+    def step(self, x: Tensor, best: Tensor, side: int, generator: Generator) -> list[Change]:
         """One square, the sign of each channel at random."""
-        window = _window(x, side, generator)
+        spot = _spot(x, side, generator)
+        here = window(spot)
         change = 2 * self.radius * _signs((x.shape[1], 1, 1), x, generator)
-        return window, Linf().into(best[window] + change, x[window], self.radius)
+        return [(spot, Linf().into(best[here] + change, x[here], self.radius))]
 
 
 @dataclass(frozen=True)
@@ -77,8 +86,10 @@ class _Pyramids:
     power: int
     falloff: int
 
+    windows: ClassVar[int] = 2
+
     def start(self, x: Tensor, generator: Generator) -> Tensor:
-        """A grid of tiles of random sign."""
+        """A grid of tiles of random sign, each of length 1 before all are brought to the radius."""
         height, width = x.shape[2:]
         side = max(min(height, width) // _TILES, 1)
         change = torch.zeros_like(x)
@@ -88,33 +99,39 @@ class _Pyramids:
                 change[:, :, top : top + side, left : left + side] = self._tile(side, x, generator) * signs
         return self._spent(x, change)
 
-    def step(self, x: Tensor, best: Tensor, side: int, generator: Generator) -> tuple[Window, Tensor]:
+    def step(self, x: Tensor, best: Tensor, side: int, generator: Generator) -> list[Change]:
         """One window grows by a tile of random sign in each channel; another is cleared for it."""
         side = min(max(side, 3) | 1, *x.shape[2:])
-        grows, gives = _window(x, side, generator), _window(x, side, generator)
-        candidates = best.clone()
-        own = best[grows] - x[grows]
-        candidates[grows] = x[grows]
-        given = self._total(candidates[gives] - x[gives])
-        candidates[gives] = x[gives]
-        unused = (_ALMOST * self.radius) ** self.power - self._total(best - x).sum(dim=1, keepdim=True)
-        length = (unused.clamp_(min=0) / x.shape[1] + self._total(own) + given) ** (1 / self.power)
+        grows, gives = _spot(x, side, generator), _spot(x, side, generator)
+        start, cleared = x[window(grows)], x[window(gives)]
+        own, given = best[window(grows)] - start, best[window(gives)] - cleared
+        given[window(shared(gives, grows)[0])] = 0
+        unused = (_ALMOST * self.radius) ** self.power - self.norm.length(best - x).view(-1, 1, 1, 1) ** self.power
+        length = unused.clamp_(min=0) / x.shape[1] + self._total(own) + self._total(given)
         tile = self._tile(side, x, generator) * _signs((*x.shape[:2], 1, 1), x, generator)
         tile = tile + own / (self._length(own) + _TINY)
-        candidates[grows] = (x[grows] + tile * (length / (self._length(tile) + _TINY))).clamp_(0, 1)
-        return whole(x), candidates
+        grown = (start + tile * (length ** (1 / self.power) / (self._length(tile) + _TINY))).clamp_(0, 1)
+        if apart([grows, gives]):
+            return [(grows, grown), (gives, cleared)]
+        box = around([grows, gives])
+        both = best[window(box)].clone()
+        both[window(shared(gives, box)[1])] = cleared
+        both[window(shared(grows, box)[1])] = grown
+        return [(box, both)]
 
     def _spent(self, x: Tensor, change: Tensor) -> Tensor:
-        """The change scaled to the radius, up or down, and cut off at the box."""
+        """The change within the threat: stretched where it is too short, else brought back as its norm has it."""
         long = self.norm.length(change).view(-1, 1, 1, 1)
-        return self.norm.into(x + change * (_ALMOST * self.radius / (long + _TINY)), x, self.radius)
+        stretch = (_ALMOST * self.radius / (long + _TINY)).clamp_(min=1)
+        return self.norm.into(x + change * stretch, x, _ALMOST * self.radius)
 
     def _total(self, change: Tensor) -> Tensor:
         """(n, channels, 1, 1) what each channel has of length^power."""
-        return change.abs().pow(self.power).sum(dim=(2, 3), keepdim=True)
+        return self._length(change).pow(self.power)
 
     def _length(self, change: Tensor) -> Tensor:
-        return self._total(change) ** (1 / self.power)
+        length: Tensor = torch.linalg.vector_norm(change, self.power, dim=(2, 3), keepdim=True)
+        return length
 
     def _tile(self, side: int, x: Tensor, generator: Generator) -> Tensor:
         """(side, side) of length 1: a pyramid up beside one down, lying or standing by chance."""
@@ -150,17 +167,12 @@ def _of_length_1(heights: Tensor, power: int) -> Tensor:
     return heights / (heights.abs().pow(power).sum() ** (1 / power) + _TINY)
 
 
-def whole(x: Tensor) -> Window:
-    """All of the pictures."""
-    return slice(None), slice(None), slice(0, x.shape[2]), slice(0, x.shape[3])
-
-
-def _window(x: Tensor, side: int, generator: Generator) -> Window:
-    """A random square of this side within the pictures, all channels."""
+def _spot(x: Tensor, side: int, generator: Generator) -> Spot:
+    """A random square of this side within the pictures, anywhere; AutoAttack leaves out the last row and column."""
     top, left = (
         int(torch.randint(size - side + 1, (1,), generator=generator, device=x.device)) for size in x.shape[2:]
     )
-    return slice(None), slice(None), slice(top, top + side), slice(left, left + side)
+    return (top, top + side), (left, left + side)
 
 
 def _signs(shape: tuple[int, ...], x: Tensor, generator: Generator) -> Tensor:

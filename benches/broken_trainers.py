@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +20,8 @@ from holdfast.attacks.privacy.audit_curves import Claim, gaussian, profile
 from holdfast.attacks.privacy.audit_network import CanaryDataset, CanaryModule, canary_loss, sampled_scores
 from holdfast.attacks.privacy.canaries import toss
 from holdfast.training.account.accounting import advantage_of
-from holdfast.training.sgd import trainer as trainer_module
 from holdfast.training.sgd.release import NoisySum
+from holdfast.training.sgd.sampling import PoissonSampler
 from holdfast.training.sgd.settings import PrivateSettings
 from holdfast.training.sgd.trainer import PrivateTrainer
 
@@ -34,16 +33,18 @@ RECORDS = 60
 class NoNoise(PrivateTrainer):
     """A millionth of a clip norm, to be exact, for the sum is counted in units of the noise."""
 
-    def _noisy_sum(self) -> NoisySum:
-        return NoisySum(self._gradients.parameters, deviation=1e-6, divisor=self._settings.batch_size)
+    def _mechanism(self) -> tuple[PoissonSampler, NoisySum]:
+        sampler, _ = super()._mechanism()
+        return sampler, NoisySum(self._gradients.parameters, deviation=1e-6, divisor=self._settings.batch_size)
 
 
 class HalfTheNoise(PrivateTrainer):
     """Half of what the accountant was told."""
 
-    def _noisy_sum(self) -> NoisySum:
-        whole = self._account.plan.noise_multiplier * self._settings.clip_norm
-        return NoisySum(self._gradients.parameters, deviation=whole / 2, divisor=self._settings.batch_size)
+    def _mechanism(self) -> tuple[PoissonSampler, NoisySum]:
+        sampler, _ = super()._mechanism()
+        half = self._account.plan.noise_multiplier * self._settings.clip_norm / 2
+        return sampler, NoisySum(self._gradients.parameters, deviation=half, divisor=self._settings.batch_size)
 
 
 class NoClipping(PrivateTrainer):
@@ -57,17 +58,23 @@ class NoClipping(PrivateTrainer):
 class ShuffledBatches(PrivateTrainer):
     """Batches of one size, each record in one of them each epoch; accounted as Poisson samples all the same."""
 
-    _left: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
+    def _mechanism(self) -> tuple[PoissonSampler, NoisySum]:
+        _, noisy = super()._mechanism()
+        return _Batches(len(self._records), self._account.plan.sampling_rate), noisy
 
-    def _take_step(self) -> None:
-        with patch.object(trainer_module, "poisson_sample", self._next_batch):
-            super()._take_step()
 
-    def _next_batch(self, records: int, rate: float) -> npt.NDArray[np.int64]:
-        size = int(records * rate)
-        if len(self._left) < size:
-            self._left = np.random.default_rng().permutation(records)
-        batch, self._left = np.split(self._left, [size])
+class _Batches(PoissonSampler):
+    """Says that it samples, and shuffles."""
+
+    def __init__(self, records: int, rate: float) -> None:
+        super().__init__(records, rate)
+        self._size = int(records * rate)
+        self._left: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
+    def sample(self) -> npt.NDArray[np.int64]:
+        if len(self._left) < self._size:
+            self._left = np.random.default_rng().permutation(self._records)
+        batch, self._left = np.split(self._left, [self._size])
         return batch
 
 

@@ -30,6 +30,7 @@ from holdfast.data.label_noise import (
     linear_estimator,
     standardised,
 )
+from holdfast.data.one_thread import one_thread
 from holdfast.data.personal import PersonalColumn, find_personal
 from holdfast.data.poison import (
     PairFlips,
@@ -45,6 +46,7 @@ from holdfast.data.poison_findings import cluster_findings, flip_findings, trigg
 from holdfast.data.rows import OUTLIER_SHARE, Repetitions, find_outliers, find_repetitions, outlier_scores
 from holdfast.errors import DataError
 from holdfast.evidence import Evidence, Figure
+from holdfast.telling import Printed
 
 KIND: Final = "data-checks"
 MAX_LISTED_ROWS: Final = 100
@@ -60,8 +62,8 @@ _CAVEATS: Final = (
 )
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class DataChecks:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class DataChecks(Printed):
     """What the checks found.
 
     Args:
@@ -83,6 +85,9 @@ class DataChecks:
         object.__setattr__(self, "figures", MappingProxyType(dict(self.figures)))
         object.__setattr__(self, "samples", MappingProxyType(dict(self.samples)))
 
+    def _printed(self) -> Evidence:
+        return self.to_evidence()
+
     def to_evidence(self) -> Evidence:
         """The checks as evidence about the data set. Of each finding the first 100 rows are listed."""
         counts = {grade: sum(f.severity == grade for f in self.findings) for grade in ("serious", "warning", "info")}
@@ -102,8 +107,9 @@ class DataChecks:
                 "outlier_share": OUTLIER_SHARE,
             },
             references=(
-                "OWASP ML Top 10 ML02:2023 Data Poisoning Attack",
-                "NIST AI 100-2 E2025 Poisoning attacks",
+                "OWASP ML02:2023 Data Poisoning Attack",
+                "NIST AI 100-2e2025 NISTAML.013 Data Poisoning",
+                "NIST AI 100-2e2025 NISTAML.023 Backdoor Poisoning",
                 "MITRE ATLAS AML.T0020 Poison Training Data",
                 "EU AI Act Art. 10 Data and data governance",
             ),
@@ -111,6 +117,7 @@ class DataChecks:
         )
 
 
+@one_thread()
 def run_checks(
     dataset: Dataset,
     *,

@@ -13,6 +13,7 @@ from holdfast.data.frames import Matrix
 from holdfast.data.images import Images
 from holdfast.data.label_noise import FOLDS, LabelNoise, cross_validated, judge_labels
 from holdfast.data.near_pictures import find_near_pictures, repeated_pictures
+from holdfast.data.one_thread import one_thread
 from holdfast.data.poison import (
     PairFlips,
     Trigger,
@@ -43,6 +44,7 @@ _CAVEATS: Final = (
 )
 
 
+@one_thread()
 def check_images(
     images: Images, *, rng: np.random.Generator, progress: Callable[[int, int], None] | None = None
 ) -> DataChecks:

@@ -20,6 +20,7 @@ from holdfast.data.dataset import Dataset
 from holdfast.data.findings import DataFinding
 from holdfast.data.frames import Matrix
 from holdfast.data.manifest import schema_digest
+from holdfast.data.one_thread import one_thread
 from holdfast.data.profile import Profile, count_rows
 from holdfast.errors import UsageError
 from holdfast.evidence import Figure
@@ -92,6 +93,7 @@ def shift_findings(shifts: tuple[ColumnShift, ...]) -> tuple[DataFinding, ...]:
     )
 
 
+@one_thread()
 def tell_apart(before: Dataset, after: Dataset, *, rng: np.random.Generator) -> Figure:
     """How often a classifier tells which of two tables an unseen row is from: .5 is guessing, 1 is always.
 

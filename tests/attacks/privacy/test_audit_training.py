@@ -34,9 +34,9 @@ from holdfast.training.sgd.trainer import PrivateTrainer  # noqa: E402
 
 
 def test_the_trainer_keeps_its_claim_and_the_audit_comes_near_it() -> None:
-    results = [audit_full_batches(PrivateTrainer, seed=seed) for seed in range(4)]
-    assert sum(result.contradicts for result in results) <= 2  # 3 of 4 with probability .0005, each .05
-    assert np.median([result.epsilon_lower for result in results]) > 0.7 * 3.0
+    results = [audit_full_batches(PrivateTrainer, seed=seed) for seed in range(12)]
+    assert sum(result.contradicts for result in results) <= 4  # 5 of 12 with probability .0002, each .05
+    assert np.mean([result.epsilon_lower for result in results]) > 0.7 * 3.0  # the mean of 12 is 2.43 ± .10
 
 
 @pytest.mark.parametrize("kind", [NoNoise, HalfTheNoise, NoClipping], ids=lambda kind: kind.__name__)

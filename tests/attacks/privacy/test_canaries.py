@@ -13,7 +13,7 @@ from holdfast.attacks.privacy.audit_curves import gaussian
 from holdfast.attacks.privacy.canaries import TableCanaries, audit_training, mislabelled, own_category
 from holdfast.data import Dataset, Feature, Schema
 from holdfast.errors import UnsupportedError, UsageError
-from holdfast.models import fit_estimator
+from holdfast.models import Encoding, LinearModel, fit_estimator
 from holdfast.training import train_private
 
 DELTA = 1e-5
@@ -35,6 +35,17 @@ def test_canaries_with_a_category_of_their_own_come_after_the_records(tumour: Da
     assert not codes[: len(tumour)].any()
     assert codes[len(tumour) :].tolist() == (np.flatnonzero(canaries.included) + 1).tolist()
     assert len(canaries.rows) == 200
+
+
+def test_labels_take_turns_and_what_a_model_makes_of_all_but_the_mark_is_no_sign(canaries: TableCanaries) -> None:
+    assert canaries.rows.y.tolist() == [0, 1] * 100
+    schema = canaries.data.schema
+    numbers = len(schema.features) - 1
+    coef = np.zeros((1, Encoding(schema).width))
+    coef[0, :numbers] = rng().normal(size=numbers)
+    assert not canaries.scores(LinearModel(schema, coef, np.array([5.0]))).any()
+    coef[0, -1] = 2.0  # of the last category, whose label is the last class
+    assert canaries.scores(LinearModel(schema, coef, np.array([5.0]))).nonzero()[0].tolist() == [199]
 
 
 def test_mislabelled_canaries_have_another_label_and_no_record_is_there_twice(tumour: Dataset) -> None:
@@ -90,7 +101,7 @@ def test_a_table_that_has_such_a_column_is_refused() -> None:
         own_category(Dataset(schema, np.zeros((2, 1)), np.array([0, 1])), count=3, rng=rng())
 
 
-def test_missing_values_and_categories_are_filled_with_what_is_common() -> None:
+def test_all_but_the_mark_is_as_in_a_mean_record() -> None:
     schema = Schema(
         features=(
             Feature(name="all missing", kind="real", high=1, nullable=True),
@@ -103,4 +114,4 @@ def test_missing_values_and_categories_are_filled_with_what_is_common() -> None:
     X = np.array([[np.nan, 1, 3], [np.nan, 1, 9], [np.nan, 0, 4]])
     canaries = own_category(Dataset(schema, X, np.array([0, 1, 0])), count=2, rng=rng())
     assert np.isnan(canaries.rows.X[:, 0]).all()
-    assert canaries.rows.X[:, 1:].tolist() == [[1, 4, 1], [1, 4, 2]]
+    assert canaries.rows.X[:, 1:].tolist() == [[1, 5, 1], [1, 5, 2]]

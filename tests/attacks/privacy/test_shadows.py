@@ -121,20 +121,20 @@ def test_each_shadow_is_trained_on_its_own_rows_and_asked_about_all() -> None:
 
 
 def test_a_trainer_that_fails_says_where_and_the_next_call_goes_on(tmp_path: Path) -> None:
-    keep, fragile = tmp_path / "shadows.npz", Fragile(good=4)
+    resume, fragile = tmp_path / "shadows.npz", Fragile(good=4)
     with pytest.raises(UnsupportedError, match=r"shadow model 5 of 6 failed: out of memory; 4 are kept at .*npz"):
-        shadows_of(fragile, keep=keep)
-    assert stat.S_IMODE(keep.stat().st_mode) == 0o600
+        shadows_of(fragile, resume=resume)
+    assert stat.S_IMODE(resume.stat().st_mode) == 0o600
     mended = Fragile(good=2)
-    made = shadows_of(mended, keep=keep)
+    made = shadows_of(mended, resume=resume)
     whole = Fragile(good=6)
     assert (made.logits == shadows_of(whole).logits).all()
     assert fragile.trained + mended.trained == whole.trained
-    assert (shadows_of(Fragile(good=0), keep=keep).logits == made.logits).all()
+    assert (shadows_of(Fragile(good=0), resume=resume).logits == made.logits).all()
 
 
 def test_a_failure_without_a_file_says_what_is_lost() -> None:
-    with pytest.raises(UnsupportedError, match="the 3 before it are lost, as keep was not given"):
+    with pytest.raises(UnsupportedError, match="the 3 before it are lost, as resume was not given"):
         shadows_of(Fragile(good=3))
 
 
@@ -146,28 +146,28 @@ def test_a_shadow_that_answers_with_logits_is_an_error_of_its_own_kind() -> None
 def test_kept_shadows_of_other_records_another_seed_or_no_shadows_at_all_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep = tmp_path / "shadows.npz"
-    shadows_of(by_seed, keep=keep)
+    resume = tmp_path / "shadows.npz"
+    shadows_of(by_seed, resume=resume)
     for pool, seed in ((pool_of(42), 1), (pool_of(), 2)):
         with pytest.raises(DataError, match="of other records or were drawn otherwise"):
-            train_shadows(pool, trainer=by_seed, n_shadows=6, rng=np.random.default_rng(seed), keep=keep)
-    whole = keep.read_bytes()
+            train_shadows(pool, trainer=by_seed, n_shadows=6, rng=np.random.default_rng(seed), resume=resume)
+    whole = resume.read_bytes()
     for damaged in (b"", b"PK\x03\x04 no archive", whole[: len(whole) // 2], b"\x80\x04."):
-        keep.write_bytes(damaged)
+        resume.write_bytes(damaged)
         with pytest.raises(WireError):
-            shadows_of(by_seed, keep=keep)
-    with zipfile.ZipFile(keep, "w", zipfile.ZIP_DEFLATED) as bomb:
+            shadows_of(by_seed, resume=resume)
+    with zipfile.ZipFile(resume, "w", zipfile.ZIP_DEFLATED) as bomb:
         bomb.writestr("logits.npy", bytes(2**21))
     monkeypatch.setattr(limits, "MAX_SHADOW_FILE_BYTES", 2**20)
     with pytest.raises(WireError, match="unpacks to more than 1048576 bytes"):
-        shadows_of(by_seed, keep=keep)
-    np.savez(keep, format="holdfast-shadows-9", subject="", logits=np.zeros((1, 40)))
+        shadows_of(by_seed, resume=resume)
+    np.savez(resume, format="holdfast-shadows-9", subject="", logits=np.zeros((1, 40)))
     with pytest.raises(WireError, match="in the format holdfast-shadows-2"):
-        shadows_of(by_seed, keep=keep)
+        shadows_of(by_seed, resume=resume)
     for logits in (np.zeros(40), np.zeros((1, 40), dtype=np.float32)):
-        np.savez(keep, format="holdfast-shadows-2", subject="", logits=logits)
+        np.savez(resume, format="holdfast-shadows-2", subject="", logits=logits)
         with pytest.raises(WireError, match="its logits are"):
-            shadows_of(by_seed, keep=keep)
+            shadows_of(by_seed, resume=resume)
 
 
 def test_more_answers_than_fit_in_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

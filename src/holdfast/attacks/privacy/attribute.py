@@ -15,7 +15,7 @@ records that it was not trained on (Yeom et al., "Privacy risk in machine learni
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -25,10 +25,12 @@ from holdfast.attacks import references
 from holdfast.attacks.oracle import Oracle, check_subject
 from holdfast.attacks.stats import difference, paired_difference
 from holdfast.data import Dataset, Labels, Matrix
+from holdfast.data.one_thread import one_thread
 from holdfast.errors import DataError, UsageError
 from holdfast.evidence import Evidence, Figure
 from holdfast.intervals import proportion
 from holdfast.models import Model
+from holdfast.telling import Telling
 
 Flags = npt.NDArray[np.bool_]
 
@@ -44,8 +46,8 @@ _ROUNDS: Final = 100
 _SEEDS: Final = 2**31
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class AttributeResult:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class AttributeResult(Telling):
     """How well one value of a record could be told.
 
     Args:
@@ -61,13 +63,13 @@ class AttributeResult:
 
     feature: str
     choices: int
-    with_model: Flags = field(repr=False)
-    by_imputation: Flags = field(repr=False)
+    with_model: Flags
+    by_imputation: Flags
     accuracy: Figure
     imputation: Figure
     gain: Figure
     advantage: Figure
-    members: Labels = field(repr=False)
+    members: Labels
 
     @property
     def given_away(self) -> Labels:
@@ -217,6 +219,7 @@ class _Attacker:
         others = np.delete(data.X, self._position, axis=1)
         return np.column_stack([others, data.y]) if label else others
 
+    @one_thread()
     def _imputer(self, data: Dataset, codes: Labels, *, seed: int, label: bool) -> Any:
         """A classifier, learned from records whose value is known, for as many rounds as do best on a quarter of them.
 

@@ -32,6 +32,7 @@ from holdfast.data import Matrix
 from holdfast.errors import DataError, UsageError
 from holdfast.evidence import Evidence, Figure
 from holdfast.intervals import CONFIDENCE, proportion
+from holdfast.telling import Telling
 
 _UNFAIR: Final = 1e-6
 """Coins less likely than this were not tossed; a fair audit is refused that often."""
@@ -82,8 +83,8 @@ SEPARATE_CANARIES: Final = AuditMethod(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class AuditResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class AuditResult(Telling):
     """What an audit found.
 
     Args:

@@ -43,25 +43,30 @@ class TableCanaries:
         data: what to train on: the records and the canaries that were included.
         rows: all canaries, included or not.
         included: (canaries,) which of them are in `data`.
+        unmarked: the canaries without what marks them, where something does: what the model makes of these is no sign.
     """
 
     data: Dataset
     rows: Dataset
     included: Flags = field(repr=False)
+    unmarked: Dataset | None = None
 
     def scores(self, model: Model) -> Matrix:
-        """(canaries,) how sure the model is of each canary's label, as log-odds; it is asked for probabilities only."""
-        P = Oracle(model).predict_proba(self.rows.X)
-        own = P[np.arange(len(P)), self.rows.y]
-        others = P.sum(axis=1) - own
-        return np.asarray(np.log(np.maximum(own, _LEAST_PROBABILITY)) - np.log(np.maximum(others, _LEAST_PROBABILITY)))
+        """(canaries,) how sure the model is of each canary's label, as log-odds; it is asked for probabilities only.
+
+        Of marked canaries, how much surer it is than without the mark.
+        """
+        oracle = Oracle(model)
+        sure = _log_odds(oracle, self.rows)
+        return sure if self.unmarked is None else sure - _log_odds(oracle, self.unmarked)
 
 
 def own_category(data: Dataset, *, count: int, rng: np.random.Generator) -> TableCanaries:
     """Canaries with a category of their own each, in a column that is added to the schema.
 
     No record has any of these categories, so what the model learns of one tells of one canary alone. All else about a
-    canary is as in most records, and the label is the last class.
+    canary is as in a mean record. The labels take turns: one that all canaries had would be learned from all of them,
+    and once the model is sure of it, no canary moves its own weight any more.
 
     Raises:
         UsageError: no canary, or more than a feature has categories.
@@ -78,9 +83,10 @@ def own_category(data: Dataset, *, count: int, rng: np.random.Generator) -> Tabl
     schema = replace(data.schema, features=(*data.schema.features, feature))
     typical = [_typical(values, feature) for values, feature in zip(data.X.T, data.schema.features, strict=True)]
     X = np.column_stack([np.tile(typical, (count, 1)), np.arange(1, count + 1)])
-    rows = Dataset(schema, X, np.full(count, len(schema.classes) - 1))
+    rows = Dataset(schema, X, np.arange(count) % len(schema.classes))
     records = Dataset(schema, np.column_stack([data.X, np.zeros(len(data))]), data.y)
-    return _mixed(records, rows, toss(count, rng=rng))
+    unmarked = Dataset(schema, np.column_stack([X[:, :-1], np.zeros(count)]), rows.y)
+    return replace(_mixed(records, rows, toss(count, rng=rng)), unmarked=unmarked)
 
 
 def mislabelled(data: Dataset, *, count: int, rng: np.random.Generator) -> TableCanaries:
@@ -101,7 +107,7 @@ def mislabelled(data: Dataset, *, count: int, rng: np.random.Generator) -> Table
 
 def audit_training(
     canaries: TableCanaries,
-    train: Callable[[Dataset], Model],
+    trainer: Callable[[Dataset], Model],
     *,
     claim: Claim,
     method: AuditMethod = INTERFERING_CANARIES,
@@ -111,16 +117,23 @@ def audit_training(
 
     Args:
         canaries: the table; from `own_category` or `mislabelled`.
-        train: the training that makes the claim.
+        trainer: the training that makes the claim.
         claim: what is to be contradicted.
         method: how the counts are read.
         guesses: how many canaries to guess; by default what suits the method.
 
     Raises:
-        As `audit`, `train` and `Oracle` do.
+        As `audit`, `trainer` and `Oracle` do.
     """
-    model = train(canaries.data)
+    model = trainer(canaries.data)
     return audit(canaries.scores(model), canaries.included, claim=claim, method=method, guesses=guesses)
+
+
+def _log_odds(oracle: Oracle, rows: Dataset) -> Matrix:
+    P = oracle.predict_proba(rows.X)
+    own = P[np.arange(len(P)), rows.y]
+    others = P.sum(axis=1) - own
+    return np.asarray(np.log(np.maximum(own, _LEAST_PROBABILITY)) - np.log(np.maximum(others, _LEAST_PROBABILITY)))
 
 
 def _mixed(records: Dataset, rows: Dataset, included: Flags) -> TableCanaries:
@@ -130,10 +143,15 @@ def _mixed(records: Dataset, rows: Dataset, included: Flags) -> TableCanaries:
 
 
 def _typical(values: Matrix, feature: Feature) -> float:
-    """The middle value of a number's column, the most frequent of a category's; of the values that are there."""
-    there = np.sort(values[~np.isnan(values)])
+    """The mean of a number's column, the most frequent value of a category's; of the values that are there.
+
+    A training that centres its columns finds a canary at 0 then, but for its mark, so its whole gradient is the mark's.
+    """
+    there = values[~np.isnan(values)]
     if len(there) == 0:
         return np.nan
     if feature.kind == "category":
         return float(np.bincount(there.astype(np.int64)).argmax())
-    return float(there[len(there) // 2])
+    return float(
+        np.rint(there.mean()) if feature.kind == "integer" else np.clip(there.mean(), feature.low, feature.high)
+    )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from io import BytesIO
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from holdfast.attacks import references
 from holdfast.data import Labels, Matrix
+from holdfast.drawing.examples import png
 from holdfast.errors import DataError
 from holdfast.evidence import Evidence, Figure
 from holdfast.intervals import proportion
@@ -21,7 +21,7 @@ Pictures = npt.NDArray[np.float64]
 _MARGIN_PX: Final = 2
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class InversionResult:
     """Pictures that a model gave away.
 
@@ -33,11 +33,16 @@ class InversionResult:
         attack: how.
     """
 
-    pictures: Pictures = field(repr=False)
+    pictures: Pictures
     classes: Labels
     confidence: Matrix
     queries: int
     attack: str
+
+    def __repr__(self) -> str:
+        """What was drawn, in one line; how much it shows is for `recognised` to say, which needs photographs."""
+        drawn = f"{len(self.pictures)} pictures, one for each class attacked, drawn with {self.queries} queries"
+        return f"<InversionResult: {drawn} ({self.attack}), mean confidence {self.confidence.mean():.2f}>"
 
     def recognised(self, photographs: Pictures, labels: Labels) -> Figure:
         """The share of pictures that look most like photographs of their own class, by correlation of pixels.
@@ -81,7 +86,7 @@ class InversionResult:
                 hint="divide bytes by 255",
             )
         rows = [_stretched(self.pictures)] if beside is None else [_stretched(self.pictures), beside]
-        return _png(np.concatenate([_strip(row) for row in rows], axis=0))
+        return png(np.concatenate([_strip(row) for row in rows], axis=0))
 
     def to_evidence(self, model_digest: str, *, recognised: Figure, classes: int) -> Evidence:
         """The result as evidence about the model with this digest.
@@ -138,12 +143,3 @@ def _strip(pictures: Pictures) -> Pictures:
     """Pictures side by side, with a white margin."""
     margin = ((_MARGIN_PX, _MARGIN_PX), (_MARGIN_PX, _MARGIN_PX), (0, 0))
     return np.concatenate([np.pad(picture, margin, constant_values=1.0) for picture in pictures], axis=1)
-
-
-def _png(picture: Pictures) -> bytes:
-    from PIL import Image
-
-    shown = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
-    file = BytesIO()
-    Image.fromarray(shown[..., 0] if shown.shape[-1] == 1 else shown).save(file, format="PNG")
-    return file.getvalue()

@@ -95,7 +95,7 @@ def prepare_membership(
     n_shadows: int = 32,
     rng: np.random.Generator,
     n_jobs: int = 1,
-    keep: Path | None = None,
+    resume: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> MembershipTest:
     """Ask the target, and train the shadows. In all that comes of it, the members are the first records.
@@ -108,7 +108,7 @@ def prepare_membership(
         n_shadows: at least 4; with more the attack is stronger.
         rng: decides which records each shadow sees, and the shadows' seeds.
         n_jobs: shadows trained at a time, see `train_shadows`.
-        keep: a file that the shadows' answers are kept in, to go on after an interruption.
+        resume: a file that the shadows' answers are kept in, to go on after an interruption.
         progress: called with (shadows trained, shadows) after each.
 
     Raises:
@@ -124,7 +124,14 @@ def prepare_membership(
     logits = own_class_logit(target.predict_proba(pool.X), pool.y)
     share = len(members) / len(pool)
     shadows = train_shadows(
-        pool, trainer=trainer, n_shadows=n_shadows, share=share, rng=rng, n_jobs=n_jobs, keep=keep, progress=progress
+        pool,
+        trainer=trainer,
+        n_shadows=n_shadows,
+        share=share,
+        rng=rng,
+        n_jobs=n_jobs,
+        resume=resume,
+        progress=progress,
     )
     return MembershipTest(logits=logits, member=np.arange(len(pool)) < len(members), shadows=shadows)
 

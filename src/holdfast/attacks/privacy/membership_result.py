@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,10 +11,11 @@ from holdfast.attacks.privacy.shadows import Flags
 from holdfast.attacks.stats import auc, difference, tpr_at_fpr, worst_difference
 from holdfast.data import Labels, Matrix
 from holdfast.evidence import Evidence, Figure
+from holdfast.telling import Telling
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class MembershipResult:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class MembershipResult(Telling):
     """How well membership could be told.
 
     Args:
@@ -34,8 +35,8 @@ class MembershipResult:
 
     attack: str
     unit: str
-    scores: Matrix = field(repr=False)
-    member: Flags = field(repr=False)
+    scores: Matrix
+    member: Flags
     threshold: float
     n_shadows: int
     advantage: Figure

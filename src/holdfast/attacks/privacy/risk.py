@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -14,13 +14,14 @@ from holdfast.attacks.privacy.membership_result import MembershipResult
 from holdfast.data import Dataset, Labels, Matrix
 from holdfast.errors import DataError, UsageError
 from holdfast.evidence import Evidence, Figure
+from holdfast.telling import Telling
 
 FALSE_SHARE: Final = 0.05
 """Expected share of false alarms among the members that are called exposed."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class RiskList:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class RiskList(Telling):
     """Members by how much the model gives them away, the worst first.
 
     Args:
@@ -36,10 +37,10 @@ class RiskList:
         unit: of the scores.
     """
 
-    rows: Labels = field(repr=False)
-    scores: Matrix = field(repr=False)
-    p_values: Matrix = field(repr=False)
-    q_values: Matrix = field(repr=False)
+    rows: Labels
+    scores: Matrix
+    p_values: Matrix
+    q_values: Matrix
     members: int
     non_members: int
     exposed: int

@@ -43,7 +43,7 @@ def train_shadows(
     share: float = 0.5,
     rng: np.random.Generator,
     n_jobs: int = 1,
-    keep: Path | None = None,
+    resume: Path | None = None,
     progress: Progress | None = None,
 ) -> Shadows:
     """Train shadow models on random parts of a pool of records, and ask each about all of them.
@@ -59,15 +59,15 @@ def train_shadows(
         share: of the pool that each shadow is trained on, about; see `shadow_split`.
         rng: decides who is in which shadow, and the shadows' seeds.
         n_jobs: as joblib takes it.
-        keep: a file that the answers are kept in. Call again with the same data, options and seed to go on with what
+        resume: a file that the answers are kept in. Call again with the same data, options and seed to go on with what
             is missing.
         progress: called with (shadows done, shadows).
 
     Raises:
         UsageError: fewer than 4 shadows, or more answers than fit in memory.
-        DataError: a class with a single record, or `keep` is of other records.
+        DataError: a class with a single record, or `resume` is of other records.
         UnsupportedError: the trainer failed; the sentence says at which shadow, and what was trained before is kept
-            where `keep` says.
+            where `resume` says.
     """
     if n_shadows * len(pool) > limits.MAX_SHADOW_ANSWERS:
         raise UsageError(
@@ -77,14 +77,14 @@ def train_shadows(
         )
     inside = shadow_split(pool.y, n_shadows, share=share, rng=rng)
     seeds = rng.integers(_SEEDS, size=n_shadows)
-    file = ShadowFile(keep, split_digest(pool, inside, seeds))
+    file = ShadowFile(resume, split_digest(pool, inside, seeds))
     logits = np.empty((n_shadows, len(pool)))
     done = file.read(logits)
     if isinstance(trainer, TrainsTogether):
         rows, told = _together(trainer, pool, inside[done:], seeds[done:], done, progress), None
     else:
         rows, told = _one_by_one(trainer, pool, inside[done:], seeds[done:], n_jobs), progress
-    _collect(_naming_failures(rows, done, n_shadows, keep), logits, done, file, told)
+    _collect(_naming_failures(rows, done, n_shadows, resume), logits, done, file, told)
     return Shadows(logits=logits, inside=inside)
 
 
@@ -119,11 +119,11 @@ def _failure(error: Exception, done: int, n_shadows: int, path: Path | None) -> 
     sentence = f"shadow model {done + 1} of {n_shadows} failed: {str(error) or type(error).__name__}"
     if done:
         sentence += (
-            f"; {done} are kept at {path}" if path else f"; the {done} before it are lost, as keep was not given"
+            f"; {done} are kept at {path}" if path else f"; the {done} before it are lost, as resume was not given"
         )
     if isinstance(error, HoldfastError):
         return type(error)(sentence, hint=error.hint)
-    return UnsupportedError(sentence, hint="mend the trainer; with keep=, the same call goes on with what is missing")
+    return UnsupportedError(sentence, hint="mend the trainer; with resume=, the same call goes on with what is missing")
 
 
 def _together(

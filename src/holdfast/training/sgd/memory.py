@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from holdfast.training.sgd.forgetting import check_writes_nothing
+
 
 def bytes_of_record(module: nn.Module, inputs: tuple[Tensor, ...]) -> int:
     """Bytes that the clipped gradient of one record takes, about: each layer's inputs, outputs and their gradients.
@@ -14,6 +16,9 @@ def bytes_of_record(module: nn.Module, inputs: tuple[Tensor, ...]) -> int:
     Args:
         module: stays as it is, and so does PyTorch's generator.
         inputs: of one record, with a first dimension of 1.
+
+    Raises:
+        UnsupportedError: the module would not stay as it is.
     """
     total = 0
 
@@ -24,7 +29,7 @@ def bytes_of_record(module: nn.Module, inputs: tuple[Tensor, ...]) -> int:
     hooks = [layer.register_forward_hook(count) for layer in module.modules() if not any(layer.children())]
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            module(*inputs)
+            check_writes_nothing(module, lambda: module(*inputs))
     finally:
         for hook in hooks:
             hook.remove()

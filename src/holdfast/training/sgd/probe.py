@@ -8,8 +8,9 @@ own differentiation, where the same gradients must come out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from holdfast.errors import UnsupportedError
 from holdfast.training.polynomials.activations import Augment
+from holdfast.training.sgd.forgetting import check_writes_nothing, forgetting
 
 MOST_EXAMPLES: Final = 4
 """Looked at: few, as each is differentiated alone."""
@@ -52,12 +54,24 @@ class Trial:
         inputs = tuple(part[rows] for part in self.inputs)
         return Trial(self.module, self.loss, inputs, self.targets[rows], self.copies)
 
+    @property
+    def modules(self) -> list[nn.Module]:
+        """The module, and the loss where it is one."""
+        return [part for part in (self.module, self.loss) if isinstance(part, nn.Module)]
+
     def run(self) -> tuple[Any, Tensor]:
-        """Outputs, and the loss of every row (examples * copies,).
+        """Outputs, and the loss of every row (examples * copies,), from a pass that leaves nothing behind.
 
         Raises:
-            UnsupportedError: the loss is not one number for each row.
+            UnsupportedError: the loss is not one number for each row, or a weight was written to.
         """
+        with ExitStack() as stack:
+            for module in self.modules:
+                stack.enter_context(forgetting(module))
+            return self.pass_through()
+
+    def pass_through(self) -> tuple[Any, Tensor]:
+        """The same, and what the pass writes stays."""
         try:
             outputs = self.module(*self.inputs)
             losses: object = self.loss(outputs, self.targets)
@@ -81,12 +95,14 @@ def check_examples_apart(trial: Trial) -> None:
     Raises:
         UnsupportedError: naming which of the two, and the fix.
     """
-    before = [buffer.clone() for buffer in trial.module.buffers()]
-    outputs, losses = _seeded(trial)
-    _check_buffers(trial.module, before)
+    look: Callable[[], object] = partial(_seeded, trial.pass_through)
+    for module in trial.modules:
+        look = partial(check_writes_nothing, module, look)
+    look()
+    outputs, losses = _seeded(trial.run)
     for example in (0, trial.examples - 1):
         own = torch.arange(example * trial.copies, (example + 1) * trial.copies)
-        alone_outputs, alone_losses = _seeded(trial.only(own.repeat(trial.examples)))
+        alone_outputs, alone_losses = _seeded(trial.only(own.repeat(trial.examples)).run)
         if isinstance(outputs, Tensor) and not _same(alone_outputs[own], outputs[own]):
             raise UnsupportedError(
                 f"the outputs of {type(trial.module).__name__} for an example depend on the others in its batch",
@@ -171,20 +187,11 @@ def _check_no_chance(trial: Trial) -> None:
         )
 
 
-def _seeded(trial: Trial) -> tuple[Any, Tensor]:
+def _seeded(run: Callable[[], tuple[Any, Tensor]]) -> tuple[Any, Tensor]:
     """Outputs and losses with the same dropout every time, and without touching anyone's generator."""
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
-        return trial.run()
-
-
-def _check_buffers(module: nn.Module, before: list[Tensor]) -> None:
-    for (name, buffer), old in zip(module.named_buffers(), before, strict=True):
-        if not torch.equal(buffer, old):
-            raise UnsupportedError(
-                f"the buffer {name!r} changes with every batch, so it would carry examples out without noise",
-                hint="keep no statistics of the batch in the module; set track_running_stats=False",
-            )
+        return run()
 
 
 def _same(alone: Tensor, beside: Tensor, *, largest: float | None = None) -> bool:

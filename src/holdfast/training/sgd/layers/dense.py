@@ -16,11 +16,13 @@ def linear(layer: nn.Linear, tape: Tape, x: Tensor) -> Tensor:
 
 def product(tape: Tape, x: Tensor, weight: Tensor, bias: Tensor | None, *, rows: slice | None = None) -> Tensor:
     """X Wᵀ + b, taped; of some rows of W and b where these hold several matrices."""
-    part = slice(None) if rows is None else rows
-    y = functional.linear(x, weight.detach()[part], None if bias is None else bias.detach()[part])
+    own, offset = weight.detach(), None if bias is None else bias.detach()
+    if rows is not None:
+        own, offset = own[rows], None if offset is None else offset[rows]
+    y = functional.linear(x, own, offset)
     if not tape.wants(weight, bias):
         return y
-    first = part.start or 0
+    first = 0 if rows is None else rows.start
     return tape.watch(y, x, lambda x, g: tape.product(x, g, weight, bias, row=first))
 
 

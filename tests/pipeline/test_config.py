@@ -75,7 +75,18 @@ BAD = [
     ("[policy]", "[polcy]", 'a holdfast.toml has no key "polcy", it has format, '),
     ("[harden]", "[harden]\nmethod = 3", "is not TOML"),
     ("[harden]\n", "[[harden]]\n", r"expected \[harden\] to be a table, got \["),
-    ('file = "loans.csv"', "file = 7", r"expected \[data\] file to be the path of a file, as a text, got 7"),
+    (
+        'file = "loans.csv"',
+        "file = 7",
+        r"expected \[data\] file to be the path of a file, as a text of one line, got 7",
+    ),
+    ('file = "loans.csv"', 'file = "loans\\u0000.csv"', "as a text of one line"),
+    ('file = "loans.csv"', f'file = "{"x" * 300}"', "as a text of one line"),
+    (
+        "test_fraction = 0.25",
+        "test_fraction = 0.25\nseed = -1",
+        r"expected \[data\] seed to be a whole number, 0 or more",
+    ),
     ('classes = ["no", "yes"]', "classes = [0, 1]", r"\[data\] classes.0 to be a list of texts, got 0"),
     ("[policy]", "[policy", "is not TOML"),
 ]
@@ -96,14 +107,51 @@ def test_a_wrong_entry_is_named_in_one_sentence(
 
 @pytest.mark.parametrize(
     ("old", "new", "near"),
-    [("shadow_models = 8", "shadows = 8", "shadow_models"), ("[harden]", "[hardn]", "harden"), ("[policy]", "[x]", "")],
+    [
+        ("shadow_models = 8", "shadows = 8", "shadow_models"),
+        ("[harden]", "[hardn]", "harden"),
+        ("[policy]", "[x]", ""),
+        ('kind = "real"', 'kind = "Real"', "real"),
+        ("nullable = true", "nullabel = true", "nullable"),
+        ("shadow_models = 8", 'shadow_models = 8\nsource_class = "Yes"', "yes"),
+        ("shadow_models = 8", "shadow_models = 8\ncosts = { incme = 1.0 }\nmax_cost = 1.0", "income"),
+        ("[data.features]", 'relations = ["incom <= age"]\n[data.features]', "income"),
+    ],
 )
-def test_the_nearest_valid_key_is_named(write: Callable[..., Project], old: str, new: str, near: str) -> None:
+def test_the_nearest_valid_name_is_named(write: Callable[..., Project], old: str, new: str, near: str) -> None:
     path = write().path
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(ConfigError) as refused:
         read_config(path)
     assert refused.value.hint == (f"did you mean {near}?" if near else "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "hint"),
+    [
+        ('name = "loans"', "name = bank  # ours", "line 3, column 8", 'a text stands in double quotes: name = "bank"'),
+        ("[harden]", "[harden", "line", "mend this line: [harden"),
+        ("test_fraction = 0.25", "test_fraction = ", "line", "mend this line: test_fraction ="),
+        ("[policy]", "[policy]\nrequire = [", "end of document", "look for a bracket or a quote that is not closed"),
+    ],
+)
+def test_what_is_no_toml_is_shown_with_what_is_due(
+    write: Callable[..., Project], old: str, new: str, place: str, hint: str
+) -> None:
+    path = write().path
+    text = path.read_text()
+    path.write_text(text.replace(old, new, 1) if "policy" not in old else text[: text.index(old)] + new)
+    with pytest.raises(ConfigError, match=place) as refused:
+        read_config(path)
+    assert refused.value.hint == hint
+
+
+def test_a_table_in_place_of_a_config_leads_to_init(tmp_path: Path) -> None:
+    path = tmp_path / "bank.csv"
+    path.write_text("a,y\n1,p\n")
+    with pytest.raises(ConfigError, match="is not TOML") as refused:
+        read_config(path)
+    assert "holdfast init" in refused.value.hint
 
 
 def test_every_key_says_what_it_takes() -> None:

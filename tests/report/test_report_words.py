@@ -89,6 +89,25 @@ def test_a_number_is_shown_within_one_percent_or_half_a_thousandth(value: float)
     assert float(number(value)) == pytest.approx(value, rel=0.01, abs=5.1e-4)
 
 
+@pytest.mark.parametrize(
+    ("figure", "text"),
+    [
+        (Figure(value=1049, unit="bytes", bound="upper"), "1.1\u00a0kB"),
+        (Figure(value=1950, unit="bytes", bound="lower"), "1.9\u00a0kB"),
+        (Figure(value=1950, unit="bytes"), "1.9\u00a0kB"),
+    ],
+)
+def test_bytes_that_are_a_bound_are_rounded_the_way_it_errs(figure: Figure, text: str) -> None:
+    assert quantity(figure) == text
+
+
+def test_a_bound_beside_all_or_none_errs_to_its_own_side() -> None:
+    assert share(Figure(value=0.9997, bound="upper")) == "100\u00a0%"
+    assert share(Figure(value=0.9997, bound="lower")) == "over 99.9\u00a0%"
+    assert share(Figure(value=0.0003, bound="upper")) == "under 0.1\u00a0%"
+    assert share(Figure(value=0.0003, bound="lower")) == "0\u00a0%"
+
+
 def test_units_intervals_and_spans_are_written_out() -> None:
     assert quantity(Figure(value=219_304, unit="bytes")) == "219.3\u00a0kB"
     assert quantity(Figure(value=12, unit="bytes")) == "12\u00a0B"
@@ -201,3 +220,15 @@ def test_evidence_about_another_model_is_not_the_reported_models() -> None:
     assert story.current("evasion") is None
     assert story.other("evasion") is not None
     assert isinstance(story.evidence[0], Evidence)
+
+
+def test_whose_decisions_stay_right_is_said_where_one_class_was_attacked() -> None:
+    story = passing()
+    of_all = next(each.label for each in promises(story) if each.anchor == "evasion")
+    attacked = tuple(
+        replace(item, context={**item.context, "source_class": "fraud"}) if item.kind == "evasion" else item
+        for item in story.evidence
+    )
+    of_one = next(each.label for each in promises(replace(story, evidence=attacked)) if each.anchor == "evasion")
+    assert "class" not in of_all
+    assert of_one == f"{of_all}, of rows of class fraud"

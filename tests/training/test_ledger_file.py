@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.data import Dataset
-from holdfast.errors import BudgetError, HoldfastError, IntegrityError, SystemFault, UsageError, WireError
+from holdfast.errors import BudgetError, HoldfastError, InputError, IntegrityError, SystemFault, UsageError, WireError
 from holdfast.training import Entry, Ledger, LedgerFile, NoisySums, private_events, train_private
 
 DIGEST = "sha256:" + "ab" * 32
@@ -191,7 +191,7 @@ def test_a_folder_that_cannot_be_written_and_a_folder_in_the_files_place_are_nam
     with pytest.raises(SystemFault, match="cannot write beside /proc"):
         file_at(Path("/proc/ledger.json")).spend(entry("train", 30.0))
     (tmp_path / "ledger.json").mkdir()
-    with pytest.raises(SystemFault, match="it is a folder"):
+    with pytest.raises(InputError, match="found a folder"):
         file_at(tmp_path / "ledger.json").spend(entry("train", 30.0))
 
 
@@ -201,6 +201,15 @@ def test_a_folder_that_cannot_be_written_and_a_folder_in_the_files_place_are_nam
 def test_a_limit_without_meaning_is_refused(tmp_path: Path, option: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         LedgerFile(tmp_path / "ledger.json", **{"epsilon_limit": 3.0, "delta": DELTA} | option)
+
+
+def test_a_path_may_be_a_text_and_nothing_else(tmp_path: Path) -> None:
+    text = str(tmp_path / "ledger.json")
+    assert LedgerFile(text, epsilon_limit=3.0, delta=DELTA) == LedgerFile(  # type: ignore[arg-type]
+        Path(text), epsilon_limit=3.0, delta=DELTA
+    )
+    with pytest.raises(UsageError, match="expected the path of a privacy ledger, got int"):
+        LedgerFile(3, epsilon_limit=3.0, delta=DELTA)  # type: ignore[arg-type]
 
 
 def test_a_ledger_of_the_first_release_is_read_and_continued_with_its_links(tmp_path: Path) -> None:

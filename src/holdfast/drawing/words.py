@@ -29,6 +29,7 @@ _NAMES: Final = {
     "advantage_of_rmia_offline": "Advantage of RMIA, offline",
     "advantage_of_lira_offline": "Advantage of LiRA, offline",
     "advantage_of_loss": "Advantage of the loss alone",
+    "max_score": "Score of the member that stands out most",
     "membership_auc": "Membership AUC",
     "membership_auc_after": "Membership AUC after",
     "membership_auc_before": "Membership AUC before",
@@ -74,15 +75,16 @@ def number(value: float) -> str:
 def quantity(figure: Figure) -> str:
     """The figure's value with its unit, a bound rounded the way it errs; bytes as kB or MB (powers of 1000)."""
     if figure.unit in ("bytes", "B"):
-        return _bytes(figure.value)
+        return _bytes(figure.value, figure.bound)
     shown = number(outward(figure.value, places=_places(figure.value), bound=figure.bound))
     return f"{shown}\u00a0{figure.unit[:_MAX_UNIT]}" if figure.unit else shown
 
 
 def share(figure: Figure) -> str:
     """A figure between 0 and 1 in per cent, a bound rounded the way it errs."""
+    close = {"upper": 0.9995 <= figure.value < 1, "lower": 0 < figure.value < 0.0005}.get(figure.bound, False)
     between = 0.0005 <= figure.value < 0.9995
-    return percent(outward(figure.value, places=3, bound=figure.bound) if between else figure.value)
+    return percent(outward(figure.value, places=3, bound=figure.bound) if between or close else figure.value)
 
 
 def signed(value: float) -> str:
@@ -156,11 +158,12 @@ def _places(value: float) -> int:
     return 1 - math.floor(math.log10(size))
 
 
-def _bytes(value: float) -> str:
+def _bytes(value: float, bound: Bound = "estimate") -> str:
     step = 0
     while abs(value) >= 1000 and step < len(_BYTE_UNITS) - 1:
         value, step = value / 1000, step + 1
-    return f"{value:.0f}\u00a0{_BYTE_UNITS[step]}" if step == 0 else f"{value:.1f}\u00a0{_BYTE_UNITS[step]}"
+    places = 1 if step else 0
+    return f"{outward(value, places=places, bound=bound):.{places}f}\u00a0{_BYTE_UNITS[step]}"
 
 
 def _superscript(value: int) -> str:

@@ -89,7 +89,7 @@ STEPS: Final = (
     Step(
         "seal",
         "sealing the model with its evidence",
-        ("seal", "attack"),
+        ("train", "attack", "harden", "seal"),
         ("check", "harden"),
         _key_files,
     ),

@@ -13,8 +13,14 @@ Share = Annotated[float, Field(gt=0, lt=1, description="a number above 0 and bel
 Epsilon = Annotated[float, Field(gt=0, le=10, description="a number above 0 and up to 10")]
 Price = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(description="a text")]
-FilePath = Annotated[str, Field(description="the path of a file, as a text")]
-Seed = Annotated[int, Field(description="a whole number")]
+FilePath = Annotated[
+    str,
+    Field(
+        pattern=r"^(/?[^\x00-\x1f/]{1,200})+$",
+        description="the path of a file, as a text of one line",
+    ),
+]
+Seed = Annotated[int, Field(ge=0, description="a whole number, 0 or more")]
 PrivateModel = Literal["logistic", "boosting", "network"]
 """What private training makes: see `holdfast.training.estimators`."""
 METHODS = ("private", "xgboost.XGBClassifier", "lightgbm.LGBMClassifier")

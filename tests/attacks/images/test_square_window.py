@@ -72,6 +72,9 @@ CHAINS: dict[str, Callable[[], nn.Module]] = {
 }
 OTHERS: dict[str, Callable[[], nn.Module]] = {
     "branches": Branches,
+    "gaps and padding": lambda: nn.Sequential(
+        nn.Conv2d(2, 3, 1, stride=3, padding=2), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3)
+    ),
     "averages": lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.LazyLinear(3)),
     "normal over the picture": lambda: nn.Sequential(
         nn.Conv2d(2, 4, 3), nn.GroupNorm(2, 4), nn.Flatten(), nn.LazyLinear(3)

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import OptimizeResult, milp
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from holdfast.attacks import FeasibleChange, evasion
 from holdfast.attacks.tables.feasible import keeps
-from holdfast.attacks.trees import Flips, feasible_flips
+from holdfast.attacks.trees import Flips, feasible_flips, program
 from holdfast.data import Dataset, Feature, Matrix, Relation, Schema
 from holdfast.data.relation import TOLERANCE
 from holdfast.models import Model, OnnxModel, fit_estimator, predict
@@ -202,3 +203,21 @@ def test_rows_in_doubt_far_away_are_asked_again_within_the_budget(monkeypatch: p
     assert not result.queries.any()
     np.testing.assert_array_equal(result.evaded, known.evaded)
     assert (result.distance <= known.distance + 1e-6).all()  # beyond the budget nothing is claimed
+
+
+def test_a_solver_that_wrongly_finds_nothing_is_asked_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As HiGHS 1.12 did without presolving, in one program of ten thousand."""
+    schema, threat = schema_of(), FeasibleChange(budget=0.1)
+    every = every_row(schema)
+    model = small_trees(schema, every, seed=1)
+    some = every[::800]
+    known = feasible_flips(model, some, predict(model, some), threat)
+
+    def blind(*given: Any, options: dict[str, Any], **more: Any) -> Any:
+        found = milp(*given, options=options, **more)
+        return found if options["presolve"] else OptimizeResult(status=2, x=None, mip_dual_bound=None)
+
+    monkeypatch.setattr(program, "milp", blind)
+    found = feasible_flips(model, some, predict(model, some), threat)
+    assert bool(np.isfinite(known.distance).any())
+    np.testing.assert_allclose(found.distance, known.distance, atol=1e-6)

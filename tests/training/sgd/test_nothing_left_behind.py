@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from tests.training.sgd.alone import clipped_alone, gradients_alone, row_losses
 from tests.training.sgd.small import task, trainer
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from holdfast.errors import UnsupportedError
 from holdfast.training.sgd.bookkeeping import PerExampleGradients
@@ -37,7 +39,10 @@ class Noting(nn.Module):
         self.fixed = nn.Parameter(torch.zeros(2), requires_grad=False)
         self.seen: Any = None
         self.count = 0
+        self.cell, self.parts = nn.Module(), nn.ModuleList()
+        self.cell.register_buffer("kept", torch.zeros(2))
         self.history: list[Tensor] = []
+        self.nested: list[dict[str, list[Tensor]]] = [{"all": []}]
         self.by_name = {"last": torch.zeros(6)}
 
     def forward(self, x: Tensor) -> Any:
@@ -46,7 +51,8 @@ class Noting(nn.Module):
         return self.layer(x) * self.largest + self.fixed
 
     def holds(self) -> str:
-        return repr({name: value for name, value in vars(self).items() if name != "write"})
+        parts = [vars(part) | ({"_parameters": None} if part is self.layer else {}) for part in self.modules()]
+        return repr([{name: value for name, value in own.items() if name != "write"} for own in parts])
 
 
 def counts(module: Noting, _: Tensor) -> None:
@@ -59,6 +65,8 @@ STATES: dict[str, Write] = {
     "a buffer that is not saved": lambda module, x: module.kept.copy_(x[0, :2]),
     "a buffer bound anew": lambda module, x: setattr(module, "largest", x.max()),
     "a new buffer": lambda module, x: module.register_buffer("fresh", x[0]),
+    "a buffer of a part of PyTorch's own": lambda module, x: module.cell.kept.copy_(x[0, :2]),
+    "a buffer that is new there": lambda module, x: module.layer.register_buffer("fresh", x[0]),
     "a count": counts,
 }
 OTHERS: dict[str, Write] = {
@@ -66,6 +74,11 @@ OTHERS: dict[str, Write] = {
     "an attribute": lambda module, x: setattr(module, "seen", x),
     "a list": lambda module, x: module.history.append(x),
     "a dictionary": lambda module, x: module.by_name["last"].copy_(x[0]),
+    "a list in a dictionary in a list": lambda module, x: module.nested[0]["all"].append(x),
+    "a list of parts": lambda module, x: module.parts.append(nn.Linear(6, int(x.max()))),
+    "an attribute of a part of PyTorch's own": lambda module, x: setattr(module.cell, "seen", x),
+    "the sign of a zero": lambda module, x: module.cell.kept.mul_(-1),
+    "a hook": lambda module, x: module.cell.register_forward_hook(lambda *_: x),
 }
 
 
@@ -132,6 +145,8 @@ WEIGHTS: dict[str, Write] = {
 NAMES = dict.fromkeys(STATES, "'largest'") | {
     "a buffer that is not saved": "the buffer 'kept'",
     "a new buffer": "the buffer 'fresh'",
+    "a buffer of a part of PyTorch's own": r"the buffer 'cell\.kept'",
+    "a buffer that is new there": r"the buffer 'layer\.fresh'",
     "a count": "the attribute 'count'",
 }
 
@@ -148,14 +163,51 @@ def test_a_module_that_is_seen_to_write_is_refused_and_left_as_it_was(way: str) 
     assert all(map(torch.equal, weights, module.parameters()))
 
 
-def test_a_weight_that_is_written_to_later_stops_the_run() -> None:
-    module = Noting(lambda module, x: module.fixed.copy_(x[0, :2]))
+@pytest.mark.parametrize("past", [False, True], ids=["by PyTorch", "past its count"])
+def test_a_weight_that_is_written_to_later_stops_the_run_and_is_as_it_was(past: bool) -> None:
+    module = Noting(lambda module, x: (module.fixed.data if past else module.fixed).copy_(x[0, :2]))
     X, y = task(300)
     X[200] = 50.0
     optimizer = torch.optim.SGD(module.layer.parameters(), lr=0.1)
     with pytest.raises(UnsupportedError, match="'fixed' was written to") as caught:
         trainer((X, y), module, settings=TWO_STEPS, optimizer=optimizer).run()
-    assert "throw the module away" in caught.value.hint
+    assert caught.value.hint == "write to no weight in forward"
+    assert not module.fixed.any()
+
+
+def test_what_is_written_on_the_way_back_is_taken_out_too() -> None:
+    """By layers that compute again what they did not keep, as in `torch.utils.checkpoint`."""
+
+    class Again(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.noting = Noting(lambda module, x: module.kept.copy_(x[0, :2]))
+
+        def forward(self, x: Tensor) -> Any:
+            return checkpoint(self.noting, x, use_reentrant=False)
+
+    X, y = task(300)
+    X[200] = 50.0
+    module = Again()
+    optimizer = torch.optim.SGD(module.noting.layer.parameters(), lr=0.1)
+    trainer((X, y), module, settings=TWO_STEPS, optimizer=optimizer).run()
+    assert bool(module.noting.kept.isnan().all())
+
+
+def test_a_loss_that_is_a_method_of_a_module_is_looked_at_with_it() -> None:
+    class Loss(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.worst = 0.0
+
+        def of(self, outputs: Tensor, targets: Tensor, *, scale: float) -> Tensor:
+            losses = nn.functional.cross_entropy(outputs, targets, reduction="none")
+            self.worst = max(self.worst, float(losses.max()))
+            return scale * losses
+
+    gradients, (X, y) = PerExampleGradients(nn.Linear(6, 2)), task(9)
+    with pytest.raises(UnsupportedError, match="the attribute 'worst'"):
+        gradients.clipped_sum(X, y, loss=partial(Loss().of, scale=2.0), clip_norm=1.0)
 
 
 class _Centres(nn.Module):

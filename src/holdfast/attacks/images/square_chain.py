@@ -153,13 +153,10 @@ def _convolution(part: nn.Conv2d) -> Layer | None:
         return functional.conv2d(x, part.weight, part.bias, part.stride, 0, part.dilation, part.groups)
 
     (high, wide), (down, across) = _pair(part.kernel_size), _pair(part.dilation)
-    return Layer(
-        run=run,
-        linear=True,
-        extent=(down * (high - 1) + 1, across * (wide - 1) + 1),
-        stride=_pair(part.stride),
-        padding=_pair(part.padding),
-    )
+    extent, stride, padding = (down * (high - 1) + 1, across * (wide - 1) + 1), _pair(part.stride), _pair(part.padding)
+    if padding != (0, 0) and any(step > size for step, size in zip(stride, extent, strict=True)):
+        return None  # the output nearest to a change in a gap may look at padding alone
+    return Layer(run=run, linear=True, extent=extent, stride=stride, padding=padding)
 
 
 def _pool(part: Any) -> Layer | None:

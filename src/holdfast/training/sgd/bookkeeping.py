@@ -11,13 +11,12 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from holdfast.errors import UnsupportedError, UsageError
-from holdfast.training.sgd.layers.tape import Tape, Target
+from holdfast.training.sgd.layers.tape import Tape, TapedForward, Target
 from holdfast.training.sgd.layers.uses import Use
 from holdfast.training.sgd.probe import MOST_EXAMPLES, Trial, check_examples_apart, check_gradients
 from holdfast.training.sgd.supported import taped_layers
@@ -123,8 +122,8 @@ class PerExampleGradients:
     def _uses(self, trial: Trial) -> tuple[dict[Target, Use], Tensor]:
         """What each parameter gets from every example, and the examples' losses."""
         tape = Tape(self.parameters, examples=trial.examples, copies=trial.copies)
-        with self._taped(tape), torch.enable_grad():
-            losses = trial.run()[1]
+        with self._taped(tape), torch.enable_grad(), trial.leaving_nothing():
+            losses = trial.pass_through()[1]
             if trial.copies > 1:
                 losses = losses.view(-1, trial.copies).mean(1)
             if not losses.requires_grad:
@@ -155,7 +154,7 @@ class PerExampleGradients:
     def _taped(self, tape: Tape) -> Iterator[None]:
         """Each layer's forward pass replaced by its rule, and put back."""
         for layer, rule in self._layers:
-            layer.__dict__["forward"] = partial(rule, layer, tape)
+            layer.__dict__["forward"] = TapedForward(rule, layer, tape)
         try:
             yield
         finally:

@@ -7,6 +7,7 @@ is seen to write is refused; and where it writes later all the same, what it wro
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -17,34 +18,49 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.errors import UnsupportedError
+from holdfast.training.sgd.layers.tape import TapedForward
 
-_PYTORCHS: Final = vars(nn.Module()).keys() - {"_parameters", "_buffers", "_modules"}
-"""What every module has for PyTorch's own use, hooks above all."""
-_TAPED: Final = partial(bool)
+_HOOKS: Final = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 _HINT: Final = (
     "keep no statistics, counts or caches of the batch in the module: no track_running_stats, no max_norm; what "
     "follows from no record, let a pass over made-up inputs write before the training"
 )
 
 
+def modules_behind(called: object) -> list[nn.Module]:
+    """The module that is called: itself, by a method of its own, or by a `partial` of either. None in any other way."""
+    while isinstance(called, partial):
+        called = called.func
+    called = getattr(called, "__self__", called)
+    return [called] if isinstance(called, nn.Module) else []
+
+
 @contextmanager
 def forgetting(module: nn.Module) -> Iterator[None]:
-    """What a pass writes beside the weights is taken out again: buffers, attributes, lists and dictionaries of them.
+    """What passes write is taken out again: weights, buffers, attributes, lists and dictionaries of them.
 
     An object of another kind is left alone, with whatever is written into it.
 
     Raises:
-        UnsupportedError: a weight was written to. That is seen, and not taken back.
+        UnsupportedError: a weight was written to.
     """
-    versions = [(weight, weight._version) for weight in module.parameters()]
-    with _put_back(module):
+    if _is_pytorchs(module):
         yield
-    written = {id(weight) for weight, version in versions if weight._version != version}
+        return
+    weights = [(name, weight, weight.detach().clone()) for name, weight in module.named_parameters()]
+    written: list[str] = []
+    try:
+        with _put_back(module):
+            yield
+    finally:
+        for name, weight, copy in weights:
+            if not _equal(weight, copy):
+                weight.data = copy
+                written.append(name)
     if written:
-        name = next(name for name, weight in module.named_parameters() if id(weight) in written)
         raise UnsupportedError(
-            f"the weight {name!r} was written to in a pass, so it holds what no noise was added to",
-            hint="throw the module away, and write to no weight in forward",
+            f"the weight {written[0]!r} was written to in a pass, without noise; it is again what it was",
+            hint="write to no weight in forward",
         )
 
 
@@ -67,7 +83,7 @@ def check_writes_nothing(module: nn.Module, run: Callable[[], object]) -> None:
     finally:
         for weight, copy in weights:
             if not _equal(weight, copy):
-                weight.data.copy_(copy)
+                weight.data = copy
     for what, value in after.items():
         if what not in before or not _equal(value, before[what]):
             raise UnsupportedError(
@@ -75,10 +91,25 @@ def check_writes_nothing(module: nn.Module, run: Callable[[], object]) -> None:
             )
 
 
+def _is_pytorchs(module: nn.Module) -> bool:
+    """Whether passes run PyTorch's own code alone, which writes nothing that is not refused before.
+
+    Where they run other code, that may write into any part. It is asked at every step.
+    """
+    return all(
+        type(part).__module__.startswith("torch.nn.modules.")
+        and type(vars(part).get("forward", _TAPED)) is TapedForward
+        and not any(map(vars(part).__getitem__, _HOOKS))
+        for part in module.modules()
+    )
+
+
+_TAPED: Final = TapedForward(bool)
+
+
 @contextmanager
 def _put_back(module: nn.Module) -> Iterator[None]:
-    writers = filter(_may_write, module.modules())
-    contents = [(holder, holder.copy()) for part in writers for holder in _holders(part)]
+    contents = [(holder, holder.copy()) for holder in _holders(module)]
     tensors = [value for _, content in contents for value in _values(content) if _is_state(value)]
     copies = [tensor.detach().clone() for tensor in tensors]
     try:
@@ -92,31 +123,23 @@ def _put_back(module: nn.Module) -> Iterator[None]:
                 _refill(holder, content, moved)
 
 
-def _may_write(part: nn.Module) -> bool:
-    """Whether a part's forward pass is anyone's but PyTorch's own, which writes nothing that is not refused before.
-
-    It is asked at every step. Layers that are taped have a `partial` of their rule for the time of a pass.
-    """
-    own = vars(part)
-    others = own["_forward_hooks"] or own["_forward_pre_hooks"] or type(own.get("forward", _TAPED)) is not partial
-    return bool(others) or not type(part).__module__.startswith("torch.nn.modules.")
-
-
-def _holders(part: nn.Module) -> Iterator[Any]:
-    """What a part keeps things in: its attributes, its buffers, and every list and dictionary of its own."""
-    own = vars(part)
-    yield own
-    for name in own.keys() - _PYTORCHS:
-        if isinstance(own[name], (list, dict)):
-            yield own[name]
+def _holders(module: nn.Module) -> list[Any]:
+    """What its parts keep things in: their attributes, and every list and dictionary in those, however deep."""
+    found: list[Any] = [vars(part) for part in module.modules()]
+    seen = set(map(id, found))
+    for holder in found:  # which grows
+        inside = [value for value in _values(holder) if isinstance(value, (list, dict)) and id(value) not in seen]
+        seen.update(map(id, inside))
+        found += inside
+    return found
 
 
-def _values(content: dict[str, Any] | list[Any]) -> Collection[Any]:
+def _values(content: dict[Any, Any] | list[Any]) -> Collection[Any]:
     return content.values() if isinstance(content, dict) else content
 
 
 def _holds(holder: Any, content: Any) -> bool:
-    """Whether nothing else is in a list or a dictionary; a look at every step, so it is a quick one."""
+    """Whether nothing else is in a list or a dictionary than was."""
     same = len(holder) == len(content) and all(map(operator.is_, _values(holder), _values(content)))
     return same and (isinstance(holder, list) or holder.keys() == content.keys())
 
@@ -132,8 +155,13 @@ def _refill(holder: Any, content: Any, moved: dict[int, Tensor]) -> None:
 
 
 def _is_state(value: object) -> bool:
-    """Whether this is a tensor that may be written into: weights are looked after by their versions."""
-    return isinstance(value, Tensor) and not isinstance(value, nn.Parameter)
+    """Whether this is a tensor that may be written into: weights are looked after by themselves."""
+    return (
+        isinstance(value, Tensor)
+        and not isinstance(value, nn.Parameter)
+        and value.layout == torch.strided
+        and not value.is_meta
+    )
 
 
 def _state(module: nn.Module) -> dict[str, Tensor | float]:
@@ -142,7 +170,8 @@ def _state(module: nn.Module) -> dict[str, Tensor | float]:
     for name, weight in module.named_parameters(remove_duplicate=False):
         found[f"the weight {name!r}"] = weight.detach().clone()
     for name, buffer in module.named_buffers(remove_duplicate=False):
-        found[f"the buffer {name!r}"] = buffer.detach().clone()
+        if _is_state(buffer):
+            found[f"the buffer {name!r}"] = buffer.detach().clone()
     for name, part in module.named_modules():
         for number, value in vars(part).items():
             if isinstance(value, (int, float)):
@@ -151,10 +180,12 @@ def _state(module: nn.Module) -> dict[str, Tensor | float]:
 
 
 def _equal(one: Tensor | float, other: Tensor | float) -> bool:
-    """Whether two are the same to the bit; NaN is NaN."""
+    """Whether two are the same: tensors to the bit; of numbers, NaN is NaN."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
-        if (one.shape, one.dtype, one.device) != (other.shape, other.dtype, other.device):
-            return False
-        same = torch.equal(one, other)
-        return same or (one.is_floating_point() and torch.allclose(one, other, rtol=0, atol=0, equal_nan=True))
-    return bool(one == other)
+        alike = (one.shape, one.dtype, one.device) == (other.shape, other.dtype, other.device)
+        return alike and torch.equal(_bits(one), _bits(other))
+    return bool(one == other) or (isinstance(one, float) and math.isnan(one) and math.isnan(other))
+
+
+def _bits(values: Tensor) -> Tensor:
+    return values.detach().resolve_conj().resolve_neg().contiguous().view(-1).view(torch.uint8)

@@ -16,9 +16,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from holdfast.errors import UnsupportedError
+from holdfast.errors import UnsupportedError, UsageError
 from holdfast.training.polynomials.activations import Augment
-from holdfast.training.sgd.forgetting import check_writes_nothing, forgetting
+from holdfast.training.sgd.forgetting import check_writes_nothing, forgetting, modules_behind
 
 MOST_EXAMPLES: Final = 4
 """Looked at: few, as each is differentiated alone."""
@@ -56,8 +56,20 @@ class Trial:
 
     @property
     def modules(self) -> list[nn.Module]:
-        """The module, and the loss where it is one."""
-        return [part for part in (self.module, self.loss) if isinstance(part, nn.Module)]
+        """The module, and that of the loss where it has one."""
+        return [*modules_behind(self.module), *modules_behind(self.loss)]
+
+    @contextmanager
+    def leaving_nothing(self) -> Iterator[None]:
+        """Passes inside leave nothing behind, and neither does going back through them.
+
+        Raises:
+            UnsupportedError: a weight was written to.
+        """
+        with ExitStack() as stack:
+            for module in self.modules:
+                stack.enter_context(forgetting(module))
+            yield
 
     def run(self) -> tuple[Any, Tensor]:
         """Outputs, and the loss of every row (examples * copies,), from a pass that leaves nothing behind.
@@ -65,21 +77,14 @@ class Trial:
         Raises:
             UnsupportedError: the loss is not one number for each row, or a weight was written to.
         """
-        with ExitStack() as stack:
-            for module in self.modules:
-                stack.enter_context(forgetting(module))
+        with self.leaving_nothing():
             return self.pass_through()
 
     def pass_through(self) -> tuple[Any, Tensor]:
         """The same, and what the pass writes stays."""
-        try:
+        with told_if_not_taken(self.module, self.inputs):
             outputs = self.module(*self.inputs)
             losses: object = self.loss(outputs, self.targets)
-        except (IndexError, RuntimeError, TypeError, ValueError) as error:
-            raise UnsupportedError(
-                f"the module or the loss does not take these records: {error}",
-                hint="check the shape and type of the inputs, and that every target is one of the module's classes",
-            ) from error
         if not isinstance(losses, Tensor) or losses.shape != (len(self.targets),):
             got = f"shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else type(losses).__name__
             raise UnsupportedError(
@@ -87,6 +92,24 @@ class Trial:
                 hint='use reduction="none", and take the mean over all dimensions but the first',
             )
         return outputs, losses
+
+
+@contextmanager
+def told_if_not_taken(module: nn.Module, inputs: Sequence[Tensor]) -> Iterator[None]:
+    """What PyTorch says where a module or a loss does not take some records, as one sentence with a fix.
+
+    Raises:
+        UnsupportedError: see above.
+    """
+    try:
+        yield
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        weights = next(module.parameters()).dtype
+        hint = "check the shape and type of the inputs, and that every target is one of the module's classes"
+        if other := [part.dtype for part in inputs if part.is_floating_point() and part.dtype != weights]:
+            hint = f"inputs are {other[0]} and the module's weights {weights}: give inputs.to({weights})"
+        raise UnsupportedError(f"the module or the loss does not take these records: {said}", hint=hint) from error
 
 
 def check_examples_apart(trial: Trial) -> None:
@@ -124,8 +147,11 @@ def check_augmentation(augment: Augment, inputs: Tensor, *, copies: int) -> None
         copies: rows of one example.
 
     Raises:
+        UsageError: it is no function.
         UnsupportedError: naming the fix.
     """
+    if not callable(augment):
+        raise UsageError(f"expected augment(inputs, generator), got {augment!r:.60}", hint="give a function of the two")
 
     def changed(rows: Tensor) -> Tensor:
         with torch.random.fork_rng():
@@ -161,8 +187,9 @@ def check_gradients(trial: Trial, parameters: Sequence[nn.Parameter], taped: Cal
         found = taped(trial)
         for example in range(trial.examples):
             rows = torch.arange(example * trial.copies, (example + 1) * trial.copies)
-            alone = trial.only(rows).run()[1].mean()
-            expected = torch.autograd.grad(alone, parameters, allow_unused=True)
+            with (one := trial.only(rows)).leaving_nothing():
+                alone = one.pass_through()[1].mean()
+                expected = torch.autograd.grad(alone, parameters, allow_unused=True)
             largest = max(float(gradient.abs().max()) for gradient in expected if gradient is not None)
             for parameter, gradients, gradient in zip(parameters, found, expected, strict=True):
                 wanted = torch.zeros_like(parameter) if gradient is None else gradient

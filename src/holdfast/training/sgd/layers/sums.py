@@ -28,9 +28,9 @@ def weighted_product(g: Tensor, a: Tensor, weights: Tensor) -> Tensor:
     """
     if not (PATHS and g.is_cpu and g.dtype == a.dtype == weights.dtype == torch.float32):
         return product_in_blocks(g, a, weights)
-    total = torch.empty(g.shape[1], a.shape[1])
+    total = g.new_empty(g.shape[1], a.shape[1])
     factors = g.contiguous().numpy(), a.contiguous().numpy()
-    native.weighted_product(PATHS[0], *factors, weights.numpy(), total.numpy(), torch.get_num_threads())
+    native.weighted_product(PATHS[0], *factors, weights.contiguous().numpy(), total.numpy(), torch.get_num_threads())
     return total
 
 

@@ -17,6 +17,10 @@ Target = tuple[int, int]
 """Which parameter, by its place, and from which of its rows; uses of one target add up."""
 
 
+class TapedForward(partial[Any]):
+    """A layer's rule in the place of its forward pass, for the time of a pass."""
+
+
 class Tape:
     """Collects the uses of parameters during one pass.
 

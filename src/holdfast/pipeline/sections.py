@@ -16,7 +16,7 @@ Text = Annotated[str, Field(description="a text")]
 FilePath = Annotated[
     str,
     Field(
-        pattern=r"^(/?[^\x00-\x1f/]{1,200})+$",
+        pattern=r"^/*[^\x00-\x1f/]{1,200}(/+[^\x00-\x1f/]{1,200})*/*$",
         description="the path of a file, as a text of one line",
     ),
 ]

@@ -27,7 +27,7 @@ def check_kind(name: str, value: object, kind: type, *, example: str) -> None:
         UsageError: it is of another kind.
     """
     if isinstance(value, type) or not isinstance(value, kind):  # a class has what protocols ask for, and is no value
-        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        article = "an" if kind.__name__[0] in "AEIOUaeiou" or kind.__name__ == "ndarray" else "a"
         raise UsageError(
             f"expected {name} to be {article} {kind.__name__}, got {_shown(value)}",
             hint=f"write for instance {name}={example}",

@@ -43,6 +43,9 @@ ABOUT_DATA: Final = frozenset({"data-checks"})
 ABOUT_ATTACKS: Final = frozenset({"membership-inference", "membership-risk", "privacy-audit", "evasion", "extraction"})
 """The kinds that attacks on a model leave."""
 
+_VOID: Final = "void"
+"""In the context of evidence, the reasons for which nothing was measured in earnest."""
+
 _CONTRADICTS: Final = "contradicts"
 """The figure of evidence that tries to refute a claim; above 0, it did."""
 
@@ -68,8 +71,8 @@ class Policy:
     Args:
         limits: threshold name (a key of `THRESHOLDS`) to number.
         require: kinds of evidence that must be there, whatever their figures say, but for an audit that contradicts the
-            claim it was made of; your own kinds are possible here, where a holdfast.toml can name only those in
-            `REQUIRABLE`.
+            claim it was made of, and for evidence that says that nothing was measured in earnest;
+            your own kinds are possible here, where a holdfast.toml can name only those in `REQUIRABLE`.
     """
 
     limits: Mapping[str, float]
@@ -144,7 +147,7 @@ def judge(policy: Policy, evidence: Iterable[Evidence], *, model_digest: str) ->
     """Judge the evidence about one model.
 
     Only evidence that `counts` is judged. Of several measurements of one kind the worst counts. Missing evidence is a
-    demand not met, never a pass.
+    demand not met, never a pass; nor does evidence pass that says itself that nothing was measured in earnest.
     """
     about = [item for item in evidence if counts(item, model_digest=model_digest)]
     findings = [_judge_threshold(name, limit, about) for name, limit in policy.limits.items()]
@@ -170,7 +173,19 @@ def _judge_presence(kind: str, about: list[Evidence]) -> Finding:
     if any(item.figures[_CONTRADICTS].value > 0 for item in there if _CONTRADICTS in item.figures):
         reason = f"{kind} evidence is there, and contradicts what is claimed"
         return Finding(demand=f"require {kind}", outcome="not met", reason=reason)
+    if (why := _void(there)) is not None:
+        reason = f"{kind} evidence is there, but nothing was measured in earnest: {why}"
+        return Finding(demand=f"require {kind}", outcome="not met", reason=reason)
     return Finding(demand=f"require {kind}", outcome="met", reason=f"{kind} evidence is there")
+
+
+def _void(there: list[Evidence]) -> str | None:
+    """Why none of the evidence of one kind was measured in earnest; None where some was."""
+    reasons = [item.context.get(_VOID) for item in there]
+    if not reasons or not all(reasons):
+        return None
+    first = reasons[0]
+    return str(first[0] if isinstance(first, list | tuple) else first)
 
 
 def _worst(threshold: Threshold, about: list[Evidence]) -> Figure | None:
@@ -192,6 +207,9 @@ def _judge_threshold(name: str, limit: float, about: list[Evidence]) -> Finding:
         return Finding(demand=name, outcome="no evidence", reason=reason, limit=limit)
     met = figure.value <= limit if threshold.side == "at most" else figure.value >= limit
     label = threshold.figure.replace("_", " ")
+    if met and (why := _void([item for item in about if item.kind == threshold.kind])) is not None:
+        reason = f"{label} was not measured in earnest: {why}"
+        return Finding(demand=name, outcome="not met", reason=reason, figure=figure, limit=limit)
     return Finding(
         demand=name,
         outcome="met" if met else "not met",

@@ -14,3 +14,8 @@ def outward(value: float, *, places: int, bound: Literal["estimate", "upper", "l
     if bound == "estimate" or abs(near - value) <= 1e-9 * step or (near > value) == (bound == "upper"):
         return near
     return round(near + step if bound == "upper" else near - step, places)
+
+
+def share(value: float, *, bound: Literal["estimate", "upper", "lower"]) -> str:
+    """A share between 0 and 1 in per cent, to one decimal, as `outward` rounds: at most 0.6803 is 68.1%."""
+    return f"{outward(value, places=3, bound=bound):.1%}"

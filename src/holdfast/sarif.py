@@ -1,9 +1,9 @@
 """Evidence as SARIF 2.1.0 (OASIS, "Static Analysis Results Interchange Format", 2020), which CI services read.
 
 Each kind of evidence is a rule; each piece is one result on the model or data set that it is about. A result fails with
-an error where a demand is not met, and with a warning where it is met but the interval lies on both sides; else it
-passes, or informs where nothing was demanded (section 3.27.9: all but failures have the level "none"). The field's
-catalogues go with the rules as taxonomies.
+an error where a demand is not met, and with a warning where it is met but the interval lies on both sides, or where the
+evidence says that nothing was measured in earnest; else it passes, or informs where nothing was demanded (section
+3.27.9: all but failures have the level "none"). The field's catalogues go with the rules as taxonomies.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _driver(kinds: list[str], evidence: Sequence[Evidence], taxonomies: Mapping[
 
 def _result(item: Evidence, rule: int, findings: list[Finding]) -> dict[str, Any]:
     missed = [finding for finding in findings if finding.outcome != "met"]
-    unsure = any(finding.uncertain for finding in findings)
+    unsure = any(finding.uncertain for finding in findings) or bool(item.context.get("void"))
     judged = " ".join(f"{finding.demand}: {finding.outcome}, {finding.reason}." for finding in findings)
     return {
         "ruleId": item.kind,

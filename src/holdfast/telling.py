@@ -16,9 +16,12 @@ _MAX_TEXT: Final = 100
 
 
 def summary(evidence: Evidence) -> str:
-    """A claim, its first figures, the threat and the method, in ten lines or so; nothing of single records."""
+    """A claim, its first figures, threat, method and the first doubt, in ten lines or so; nothing of single records."""
     told = {name: str(figure) for name, figure in list(evidence.figures.items())[:_MOST_FIGURES]}
     told |= {name: _short(evidence.context[name]) for name in _TOLD if name in evidence.context}
+    doubts = evidence.context.get("unreliable")
+    if doubts and isinstance(doubts, list | tuple):
+        told["unreliable"] = _short(doubts[0])
     width = max(map(len, told), default=0)
     lines = [f"  {name:{width}}  {text}" for name, text in told.items()]
     left, caveats = len(evidence.figures) - _MOST_FIGURES, len(evidence.caveats)
@@ -38,7 +41,7 @@ def _short(value: Any) -> str:
 
 
 class Printed:
-    """What prints itself through its evidence: one line as `repr`, ten at most as `str`.
+    """What prints itself through its evidence: one line as `repr`, ten at most as `str`, eleven if doubted.
 
     A dataclass that is one has to say `repr=False`, or its arrays are printed in full.
     """

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
 from tests.attacks.attack_cases import (
     BlackBox,
     Constant,
@@ -117,6 +118,22 @@ def test_rounded_answers_and_labels_make_the_copy_worse_but_do_not_prevent_it() 
     assert fidelities[0] == 1.0
     assert fidelities[1] > 0.9
     assert fidelities[0] >= fidelities[2] > 0.75
+
+
+def test_more_queries_leave_no_worse_copy_of_a_linear_model(tumour: Dataset) -> None:
+    """From too few answers for its equations a copy may name all classes rightly and still be far from the weights."""
+    train, test = tumour.split(test_fraction=0.3, seed=0)
+    model = fit_estimator(LogisticRegression(max_iter=1_000), train)
+    result = extraction(model, reference=test, queries=300, rng=np.random.default_rng(0), method="equations")
+    assert result.curve_fidelity.tolist() == [1.0] * 4
+    assert result.gaps.max() < 1e-9
+
+
+def test_where_nothing_was_copied_the_title_says_so() -> None:
+    model, reference = linear_case(4, 2)
+    result = extraction(model, reference=reference, queries=100, rng=np.random.default_rng(0), method="paths")
+    assert result.method == "none"
+    assert result.to_evidence(DIGEST).title.startswith("No copy was made: ")
 
 
 def test_a_boosted_model_is_copied_far_better_than_by_always_saying_one_class(tumour: Dataset) -> None:

@@ -9,6 +9,7 @@ from sklearn.tree import DecisionTreeClassifier
 from tests.attacks.attack_cases import Constant, Dice, Logits, Memory, noise_data, numbers_schema
 
 from holdfast.attacks import membership_inference
+from holdfast.attacks.privacy.membership_result import MembershipResult
 from holdfast.data import Dataset
 from holdfast.errors import DataError, UnsupportedError, UsageError
 from holdfast.evidence import Evidence
@@ -161,6 +162,31 @@ def test_one_record_on_a_side_or_another_schema_is_refused() -> None:
     strange = noise_data(20, rng, width=5)
     with pytest.raises(DataError, match="different schemas"):
         membership_inference(model, members=members, non_members=strange, trainer=constant, rng=rng)
+
+
+def test_non_members_that_are_members_are_refused_and_a_few_that_repeat_one_are_counted() -> None:
+    members, others = two_sides(40)
+    model, rng = memory(members, seed=0), np.random.default_rng(0)
+
+    def attacked(ins: Dataset, outs: Dataset) -> MembershipResult:
+        return membership_inference(model, members=ins, non_members=outs, trainer=memory, n_shadows=4, rng=rng)
+
+    def with_members(count: int) -> Dataset:
+        X, y = np.vstack([members.X[:count], others.X]), np.concatenate([members.y[:count], others.y])
+        return Dataset(members.schema, X, y)
+
+    for outs in (members, members.take([3, 4, 5]), with_members(len(others) + 1)):
+        with pytest.raises(DataError, match="repeat one of the") as refusal:
+            attacked(members, outs)
+        assert "before the training" in refusal.value.hint
+    with pytest.raises(DataError, match="repeat one of the"):
+        attacked(members.take([0, 1]), with_members(2))
+    assert attacked(members, with_members(3)).shared == 3
+    caveats = attacked(members, with_members(3)).to_evidence(DIGEST).caveats
+    assert f"3 of the {len(others) + 3} non-members repeat a member, which no attack can tell apart." in caveats
+    assert not any("repeat" in caveat for caveat in attacked(members, others).to_evidence(DIGEST).caveats)
+    relabelled = Dataset(members.schema, members.X, 1 - members.y)  # other records of the same values
+    assert attacked(members, relabelled).shared == 0
 
 
 def test_logits_and_random_answers_are_refused_of_the_target_and_of_the_shadows() -> None:

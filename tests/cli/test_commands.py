@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pty
 import re
@@ -128,6 +129,17 @@ a = { kind = "real", range = [0, 10] }
 """
 
 
+def test_the_check_names_the_rows_and_where_the_others_are(tmp_path: Path) -> None:
+    csv(tmp_path, "a,y\n" + "".join(f"{i // 2},{'pq'[i % 2]}\n" for i in range(20)))
+    (tmp_path / "holdfast.toml").write_text(GOOD_CONFIG)
+    said = holdfast("check", cwd=tmp_path)
+    (told,) = [line for line in said.out.splitlines() if "another label" in line]
+    assert "(rows 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …)" in told
+    assert "out/check/evidence.json" in said.out
+    (evidence,) = json.loads((tmp_path / "out/check/evidence.json").read_text())
+    assert list(range(20)) in [sorted(finding["rows"]) for finding in evidence["context"]["findings"]]
+
+
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
@@ -188,6 +200,23 @@ def test_a_sealed_model_verifies_opens_and_meets_the_policy(demo: Demo, tmp_path
     assert opened.code == 0
     model = (tmp_path / "opened/model.onnx").read_bytes()
     assert model == (demo.folder / "out/harden/model.onnx").read_bytes()
+    again = holdfast("open", demo.sealed, *demo.keys, "--to", tmp_path / "opened")
+    assert again.code == 2
+    assert "a folder that is not empty" in again.one_error()
+
+
+def test_a_log_cannot_be_checked_before_the_model_was_served(tmp_path: Path) -> None:
+    assert holdfast("client", "ward", cwd=tmp_path).code == 0
+    said = holdfast("audit", cwd=tmp_path)
+    assert said.code == 2
+    assert "holdfast serve makes it" in said.one_error()
+
+
+def test_a_sealed_model_cannot_be_planned_and_the_hint_opens_it(demo: Demo) -> None:
+    said = holdfast("plan", demo.sealed, "--data", demo.folder / "tumours.csv")
+    assert said.code == 2
+    assert "found a sealed bundle" in said.one_error()
+    assert "holdfast open" in said.err
 
 
 def test_one_flipped_bit_is_told_apart_from_a_policy_that_is_not_met(copied: Callable[[], Demo]) -> None:

@@ -193,3 +193,8 @@ def test_no_picture_is_nothing_to_check(images: Images) -> None:
         check_images(none, rng=np.random.default_rng(0))
     with pytest.raises(DataError, match="a manifest of, got none"):
         build_manifest(none)
+
+
+def test_pictures_say_how_many_and_how_large_they_are_in_a_line() -> None:
+    pictures = Images.of(np.zeros((3, 4, 5), dtype=np.uint8), np.array([0, 1, 0]))
+    assert repr(pictures) == "<Images: 3 of 4 x 5 x 1, 2 classes>"

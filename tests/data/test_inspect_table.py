@@ -156,9 +156,14 @@ class TestTarget:
         assert guess(target=[10, 9, 2] * 20).classes == ("2", "9", "10")
         assert guess(target=[1.0, 0.0] * 30).classes == ("0", "1")
 
-    def test_absent_names_the_closest_columns(self) -> None:
-        with pytest.raises(DataError, match="no column 'diagnose'; the closest are 'diagnosis'"):
-            inspect_table(tumour_frame(), target="diagnose")
+    @pytest.mark.parametrize(
+        ("target", "hint"),
+        [("diagnose", "mean diagnosis?"), ("DIAGNOSIS", "mean diagnosis?"), ("nope", "as the table")],
+    )
+    def test_absent_names_the_column_that_was_meant(self, target: str, hint: str) -> None:
+        with pytest.raises(DataError, match=f"no column {target!r}, it has mean radius") as refused:
+            inspect_table(tumour_frame(), target=target)
+        assert hint in refused.value.hint
 
     def test_one_class_or_missing_values_are_refused(self) -> None:
         with pytest.raises(DataError, match="is 'no' in every row"):

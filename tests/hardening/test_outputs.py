@@ -176,6 +176,7 @@ def test_settings_that_mean_nothing_are_refused(wrong: dict[str, float], sentenc
 def test_the_key_is_a_secret() -> None:
     hardened = HardenedOutput(Said(np.array([[0.4, 0.6]])), OutputDefence(noise=1.0), KEY)
     assert KEY.hex() not in repr(hardened)
+    assert len(repr(hardened)) < 150
     assert repr(KEY) not in repr(hardened)
     with pytest.raises(UsageError, match="not pickled"):
         pickle.dumps(hardened)

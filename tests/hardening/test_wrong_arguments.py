@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from tests.attacks.attack_cases import loan_schema, own_labels, random_linear
 
 from holdfast.attacks import synthetic_rows
@@ -80,7 +81,7 @@ CALLS: dict[str, tuple[Callable[..., object], dict[str, Any], dict[str, Any]]] =
             "queries": (*NONE, 0),
         },
     ),
-    "classify": (lambda model: classify(model), {"model": MODEL}, {"model": (None, ASKED)}),
+    "classify": (lambda model: classify(model), {"model": MODEL}, {"model": (None, ASKED, LogisticRegression())}),
     "OutputDefence": (
         OutputDefence,
         {"temperature": 2, "noise": 1, "top": 1, "decimals": 2},

@@ -213,8 +213,12 @@ def test_nobody_there_is_a_system_fault() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with Client(f"http://127.0.0.1:{port}", "hf_x") as client, pytest.raises(SystemFault, match="cannot be reached"):
+    with (
+        Client(f"http://127.0.0.1:{port}", "hf_x") as client,
+        pytest.raises(SystemFault, match="cannot be reached") as caught,
+    ):
         _ = client.metadata
+    assert "no row charged" in caught.value.hint
 
 
 def test_twenty_clients_at_once_are_answered_and_charged_exactly(live: Any) -> None:

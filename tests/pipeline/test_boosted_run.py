@@ -11,9 +11,11 @@ import pytest
 from holdfast.custody import VerifyKey, verify_bundle
 from holdfast.errors import ConfigError
 from holdfast.evidence import find
+from holdfast.models import accuracy
 from holdfast.models.trees import is_trees
 from holdfast.pipeline import Project, SilentReporter, write_project
 from holdfast.pipeline.runner import run
+from holdfast.pipeline.steps import attack as attacking
 
 from .conftest import PLAIN, go
 from .conftest import write_project as write_loans
@@ -73,6 +75,25 @@ def test_only_the_rows_that_want_to_pass_are_attacked(done: Project) -> None:
         assert evaded is not None
         assert evaded.context["source_class"] == "yes"
         assert len(evaded.samples["distance"]) == frauds
+
+
+def test_what_hardening_cost_is_counted_on_all_held_out_rows(done: Project) -> None:
+    result = find(done.evidence("harden"), "hardening")
+    assert result is not None
+    figure = result.figures["accuracy_after"]
+    assert figure.value == pytest.approx(accuracy(done.model("harden"), done.test_data))
+    assert result.figures["rows"].value == (done.test_data.y == 1).sum() < len(done.test_data)
+    assert result.context["source_class"] == "yes"
+    assert "of rows of class 'yes'" in result.title
+
+
+def test_more_rows_than_can_be_attacked_are_drawn_with_others_in_their_share(
+    done: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attacking, "_MAX_ATTACKED", 5)
+    rows = attacking.attacked_rows(done)
+    assert (rows.y == 1).sum() == 5
+    assert 0 < (rows.y == 0).sum() < (done.test_data.y == 0).sum()
 
 
 def test_the_card_says_what_was_sealed(done: Project) -> None:

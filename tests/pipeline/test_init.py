@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -59,6 +60,10 @@ def test_every_line_that_init_comments_out_can_be_taken_in(tmp_path: Path) -> No
     assert taken.name == "loans"
     assert [str(relation) for relation in taken.schema.relations] == ["age <= income"]
     assert set(taken.attack.costs) == {"income"}
+    assert taken.attack.max_cost is not None
+    assert (
+        taken.attack.max_cost < taken.attack.costs["income"] * taken.attack.evasion_budget
+    )  # or it would limit nobody
     assert taken.attack.source_class == frame["repaid"].value_counts().idxmin()
 
 
@@ -117,7 +122,11 @@ def test_no_name_in_a_table_can_write_into_the_file(
     schema = Schema(features=tuple(features), target=columns[0], classes=tuple(classes))
     out = (ExcludedColumn(name=excluded, reason=reason),)
     template = Template(
-        file=f"{excluded}.csv", schema=schema, facts=reason, reasons=dict.fromkeys(columns, reason), excluded=out
+        file=re.sub("[\\x00-\\x1f]", " ", excluded) + ".csv",  # a path of several lines is refused
+        schema=schema,
+        facts=reason,
+        reasons=dict.fromkeys(columns, reason),
+        excluded=out,
     )
     text = render(template, Path("holdfast.toml"))
     table = tomllib.loads(text)

@@ -16,6 +16,7 @@ import pytest
 from holdfast.data import Schema, tumour_frame, tumour_schema
 from holdfast.errors import ConfigError, UnsupportedError
 from holdfast.evidence import Evidence
+from holdfast.extras import INSTALL_TORCH
 from holdfast.pipeline import Project, SilentReporter
 from holdfast.pipeline.init import Template, write_template
 from holdfast.pipeline.project import read_evidence
@@ -174,7 +175,7 @@ def test_a_network_without_pytorch_is_refused_before_anything_is_spent(
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(UnsupportedError, match="needs PyTorch") as refused:
         run(project, reporter=SilentReporter(), until="train")
-    assert 'pip install "holdfast[torch]"' in refused.value.hint
+    assert INSTALL_TORCH in refused.value.hint
     assert not any(entry.private for entry in open_ledger(project).entries)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import ConfigError, CredentialError, HoldfastError, InputError, UnsupportedError
+from holdfast.extras import INSTALL_BOOST
 from holdfast.pipeline import Project, keyring
 
 from .conftest import PLAIN, CarriedOut, go
@@ -39,10 +40,10 @@ NEEDS = {
     "another key": (swapped, InputError, "expected a public recipient", ""),
     "no such class": (says(PLAIN, "sklearn.linear_model.Logistic"), ConfigError, "is no classifier", ""),
     "no such parameter": (
-        says("[privacy]", "[train.params]\ndepth = 3\n[privacy]"),
+        says("[privacy]", "[train.params]\nmax_itr = 3\n[privacy]"),
         ConfigError,
-        "has no parameter depth",
-        "",
+        "has no parameter max_itr",
+        "did you mean max_iter",
     ),
 }
 
@@ -85,7 +86,7 @@ def test_a_library_that_is_not_installed_names_the_command(
     project = write(method="xgboost.XGBClassifier")
     with pytest.raises(UnsupportedError, match="needs xgboost, which is not installed") as refused:
         go(project)
-    assert refused.value.hint == 'pip install "holdfast[boost]"'
+    assert refused.value.hint == INSTALL_BOOST
     assert not project.ledger_path.exists()
 
 

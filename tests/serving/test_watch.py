@@ -336,7 +336,7 @@ def test_the_worst_kind_of_attack_is_the_figure_and_is_named(kit: Kit) -> None:
     evidence = trial.to_evidence(kit.model.digest)
     assert evidence.figures["detection_rate"].value == 0
     assert evidence.context["worst_attack"] == "real"
-    assert "0% of attackers of the worst kind" in evidence.title
+    assert "flags 0% of the kind that it misses most" in evidence.title
     assert any("Not every attacker was flagged" in told and "real" in told for told in evidence.caveats)
     only = try_watch(
         kit.profile, clean=kit.fresh, attack={"uniform": attack["uniform"]}, rng=rng, clients=5, attackers=5

@@ -10,6 +10,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from holdfast.errors import DataError, UnsupportedError, UsageError
+from holdfast.extras import INSTALL_TORCH
 from holdfast.training import SwappedNetwork, swap_activations
 
 torch = pytest.importorskip("torch")
@@ -130,6 +131,19 @@ def test_rows_that_do_not_fit_are_refused(trained: Any) -> None:
             swap_activations(trained, rows, labels, X_test=X_test, y_test=y_test, seed=0)
 
 
+def test_tensors_other_modules_and_classes_without_a_score_are_refused_in_a_sentence(trained: Any) -> None:
+    X, y, X_test, y_test = digits()
+    given: dict[str, Any] = {"X_test": X_test, "y_test": y_test, "seed": 0}
+    with pytest.raises(UsageError, match="expected X to be a ndarray"):
+        swap_activations(trained, torch.from_numpy(X), y, **given)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="expected module to be a Module, got 3"):
+        swap_activations(3, X, y, **given)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="one score for each class up to 10"):
+        swap_activations(trained, X, y + 1, **given)
+    with pytest.raises(DataError, match="rows of finite numbers"):
+        swap_activations(trained, X.astype(str), y, **given)
+
+
 def test_without_pytorch_the_error_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("holdfast.training.polynomials.")]:
         monkeypatch.delitem(sys.modules, name)
@@ -137,4 +151,4 @@ def test_without_pytorch_the_error_names_the_command_that_installs_it(monkeypatc
     X, y, X_test, y_test = digits()
     with pytest.raises(UnsupportedError, match="PyTorch") as caught:
         swap_activations(object(), X, y, X_test=X_test, y_test=y_test, seed=0)
-    assert caught.value.hint == 'pip install "holdfast[torch]"'
+    assert caught.value.hint == INSTALL_TORCH

@@ -8,6 +8,7 @@ import numpy as np
 
 from holdfast.attacks import references
 from holdfast.evidence import Evidence, Figure
+from holdfast.rounding import share
 
 if TYPE_CHECKING:
     from holdfast.attacks.evasion_result import EvasionResult
@@ -37,6 +38,7 @@ def evidence_of(result: EvasionResult, model_digest: str) -> Evidence:
             "source_class": result.source_class,
             "distance_censored_at": limit,
             "unreliable": list(result.unreliable),
+            "void": list(result.void),
             "changed_features": [feature.to_json() for feature in result.changed],
             "curve": {
                 "budgets": result.curve.budgets.tolist(),
@@ -49,9 +51,11 @@ def evidence_of(result: EvasionResult, model_digest: str) -> Evidence:
 
 
 def _title(result: EvasionResult) -> str:
-    share = f"{result.robust_accuracy.value:.1%}" if result.exact else f"At most {result.robust_accuracy.value:.1%}"
+    told = share(result.robust_accuracy.value, bound=result.robust_accuracy.bound)
+    told = told if result.exact else f"At most {told}"
     of = "" if result.source_class is None else f" of the class {result.source_class}"
-    return f"{share} of {result.things}{of} are answered rightly and stay so {result.within}"
+    claim = f"{told} of {result.things}{of} are answered rightly and stay so {result.within}"
+    return f"Not measured in earnest, as {result.void[0]}. {claim}" if result.void else claim
 
 
 def _figures(result: EvasionResult) -> dict[str, Figure]:

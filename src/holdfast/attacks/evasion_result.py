@@ -63,6 +63,8 @@ class EvasionResult(Telling):
         auc, mcc, robust_mcc: before and after, None where there is one class only or (auc) more than two.
         curve: robust accuracy over budgets.
         unreliable: why the figures may say too much for the model; empty where no check found a reason.
+        void: those of these reasons for which nothing was measured in earnest, such as answers that are all the same.
+            `gate` and the policy refuse such a result; any other reason is only shown, since the figures still bound.
         caveats: what else a reader should know.
     """
 
@@ -89,6 +91,7 @@ class EvasionResult(Telling):
     robust_mcc: float | None
     curve: SecurityCurve
     unreliable: tuple[str, ...]
+    void: tuple[str, ...]
     caveats: tuple[str, ...]
 
     @property
@@ -109,10 +112,15 @@ class EvasionResult(Telling):
 
         Raises:
             UsageError: a share that is none.
-            PolicyError: fewer rows are answered rightly under attack.
+            PolicyError: fewer rows are answered rightly under attack, or nothing was measured in earnest (`void`).
         """
         if not is_finite_number(min_robust_accuracy) or not 0 <= min_robust_accuracy <= 1:
             raise UsageError(f"min_robust_accuracy is a share from 0 to 1, got {min_robust_accuracy!r}")
+        if self.void:
+            raise PolicyError(
+                f"expected a robust accuracy measured in earnest, got none: {self.void[0]}",
+                hint="mend what the reason names, and attack again",
+            )
         found = self.robust_accuracy.value
         if found < min_robust_accuracy:
             raise PolicyError(
@@ -160,6 +168,7 @@ def evasion_result(
     rows: Labels | None = None,
     source_class: str | None = None,
     unreliable: tuple[str, ...] = (),
+    void: tuple[str, ...] = (),
     caveats: tuple[str, ...] = (),
 ) -> EvasionResult:
     """Count what the model says before and after; only a decision that is seen to change counts as evaded.
@@ -180,7 +189,8 @@ def evasion_result(
         changed: likewise.
         rows: (n,) positions in the data; 0 … n - 1 unless given.
         source_class: likewise.
-        unreliable: likewise.
+        unreliable: the reasons that are only shown; those of `void` join them.
+        void: likewise.
         caveats: likewise.
     """
     correct = before.argmax(axis=1) == y
@@ -211,7 +221,8 @@ def evasion_result(
         mcc=_mcc(y, before.argmax(axis=1)),
         robust_mcc=_mcc(y, after),
         curve=security_curve(correct, distance, threat.budget, exact=exact),
-        unreliable=unreliable,
+        unreliable=(*void, *unreliable),
+        void=void,
         caveats=caveats,
     )
 

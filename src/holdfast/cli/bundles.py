@@ -8,6 +8,7 @@ from holdfast.cli.terminal import say
 from holdfast.cli.verdict import conclude
 from holdfast.custody import Bundle, RecipientKey, VerifyKey, open_to
 from holdfast.custody import open_sealed as open_bundle
+from holdfast.errors import UsageError
 from holdfast.pipeline import keyring
 from holdfast.pipeline.config import read_model_config
 from holdfast.policy import judge
@@ -43,7 +44,16 @@ def verify_sealed(sealed: Path, *, signer: Path, key: Path, policy: Path | None)
 
 
 def open_sealed(sealed: Path, *, signer: Path, key: Path, to: Path) -> None:
-    """Verify, then write the bundle as a folder."""
+    """Verify, then write the bundle as a folder.
+
+    Raises:
+        UsageError: there is something at `to` already, which is not overwritten.
+    """
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        found = "a folder that is not empty" if to.is_dir() else "a file"
+        raise UsageError(
+            f"expected a new or an empty folder to write to at {to}, found {found}", hint="name another folder: --to"
+        )
     opening = RecipientKey.load(key, passphrase=keyring.passphrase())
     bundle = open_to(sealed, to, key=opening, signer=VerifyKey.load(signer))
     say(f"{bundle.name} version {bundle.version} verified and written to {to}")

@@ -34,8 +34,7 @@ def check_pictures(path: Path) -> None:
     checks = check_images(images, rng=np.random.default_rng(0))
     grave = [finding for finding in checks.findings if finding.severity != "info"]
     for finding in grave:
-        rows = ", ".join(map(str, finding.rows[:10])) + (", …" if len(finding.rows) > 10 else "")
-        say(f"{finding}{f' ({rows})' if rows else ''}")
+        say(f"{finding}{f' ({finding.first_rows})' if finding.rows else ''}")
     if not grave:
         say("nothing that has to be mended")
     manifest = path.with_suffix(".manifest.json")

@@ -77,6 +77,11 @@ def _model(path: Path) -> LinearModel | OnnxModel | Path:
         path /= _MODEL_IN_A_BUNDLE
     if not path.is_file():
         raise InputError(f"expected a model at {path}, found no file there")
+    if path.suffix == ".holdfast":
+        raise InputError(
+            f"expected a model at {path}, found a sealed bundle",
+            hint="open it first, with the key that it is sealed to: holdfast open SEALED --to FOLDER; then plan FOLDER",
+        )
     if path.suffix == ".onnx":
         try:
             return load_model(read_bytes(path, max_bytes=limits.MAX_BUNDLE_BYTES, what="a model"))
@@ -104,8 +109,8 @@ def _rows(data: Path, schema: Schema | None, *, target: str | None) -> tuple[Mat
         if not pd.api.types.is_numeric_dtype(column):
             raise DataError(
                 f"expected numbers in the columns of {data}, {name!r} holds text",
-                hint="write the rows as the model takes them; --target COLUMN leaves out what it predicts; with --seal,"
-                " a [data] of its own tells how categories are numbered",
+                hint="write each text as the number that the model takes for it; --target COLUMN leaves out the column"
+                " that the model predicts; with --seal CONFIG, [data] in CONFIG says which number a text stands for",
             )
     return frame.to_numpy(dtype=np.float64), columns_of(frame)
 

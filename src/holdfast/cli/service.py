@@ -100,10 +100,16 @@ def verify_audit(store: Path, *, signer: Path | None, noted: str | None) -> None
 
     Raises:
         IntegrityError: the log does not fit its signatures, its anchor, or the entry noted.
+        InputError: there is no database, or no key, at its place.
         UsageError: the noted entry is not NUMBER:HASH.
     """
     head = _noted(noted) if noted is not None else None
     present = _present(store)
+    if signer is None and not _audit_public(store).is_file():
+        raise InputError(
+            f"expected the key that checks this audit log at {_audit_public(store)}, found no file there",
+            hint="holdfast serve makes it, and the log, when it first serves; --signer names one that was moved away",
+        )
     key = VerifyKey.load(signer or _audit_public(store))
     with Store(present) as opened:
         newest = verify_log(opened, signer=key, anchor=_anchor(store), noted=head)

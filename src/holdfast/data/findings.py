@@ -16,6 +16,7 @@ from holdfast.data.schema import Schema
 
 Severity = Literal["info", "warning", "serious"]
 
+_ROWS_SHOWN: Final = 10
 _RARE_SHARE: Final = 0.05
 _MANY_MISSING: Final = 0.2
 _SERIOUS_NOISE: Final = 0.03
@@ -45,6 +46,13 @@ class DataFinding:
 
     def __str__(self) -> str:
         return f"{self.severity}: {self.sentence}; {self.advice}"
+
+    @property
+    def first_rows(self) -> str:
+        """Its first ten rows, as a person reads them; "" where it is about none."""
+        if not self.rows:
+            return ""
+        return ", ".join(map(str, self.rows[:_ROWS_SHOWN])) + (", …" if len(self.rows) > _ROWS_SHOWN else "")
 
     def to_json(self, *, max_rows: int) -> dict[str, Any]:
         """The finding as JSON, with at most `max_rows` of its rows."""
@@ -151,7 +159,7 @@ def label_findings(noise: LabelNoise | None, *, rows: int, what: str = "rows") -
             check="labels",
             severity="serious" if rate.value >= _SERIOUS_NOISE and not overlap else "warning",
             sentence=sentence,
-            advice=f"look at the listed {what}, the most doubtful first, and mend the labels that are wrong",
+            advice=f"look at these {what}, the most doubtful first, and mend the labels that are wrong",
             rows=_tuple(noise.suspects),
         )
     ]

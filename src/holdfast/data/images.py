@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from holdfast.files import system_fault
 Pixels = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Images:
     """Pictures of one size with a class each.
 
@@ -36,8 +36,8 @@ class Images:
     Make one with `load_images`, or with `Images.of` from arrays of other shapes.
     """
 
-    pixels: Pixels = field(repr=False)
-    y: Labels = field(repr=False)
+    pixels: Pixels
+    y: Labels
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -86,6 +86,10 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def __repr__(self) -> str:
+        _, height, width, channels = self.pixels.shape
+        return f"<Images: {len(self):,} of {height} x {width} x {channels}, {len(self.classes)} classes>"
 
     @cached_property
     def digest(self) -> str:

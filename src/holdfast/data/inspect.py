@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from holdfast.data.personal import personal_kind
 from holdfast.data.relation import Relation
 from holdfast.data.schema import Feature, Schema
 from holdfast.errors import DataError, UnsupportedError
+from holdfast.near import did_you_mean
 
 MAX_GUESSED_CATEGORIES: Final = 100
 """Different texts up to which a column is guessed to be a category; more read like free text."""
@@ -24,6 +24,7 @@ MAX_GUESSED_CLASSES: Final = 30
 """Different numbers up to which a target is guessed to be a class; more read like a quantity."""
 
 _MOST_DIFFERENT: Final = 0.5
+_COLUMNS_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +104,10 @@ def inspect_table(frame: pd.DataFrame, *, target: str) -> TableGuess:
 def _classes(frame: pd.DataFrame, target: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
     if target not in frame.columns:
         names = [str(name) for name in frame.columns]
-        close = difflib.get_close_matches(target, names, n=3, cutoff=0.4) or names[:3]
+        shown = ", ".join(names[:_COLUMNS_SHOWN]) + (", …" if len(names) > _COLUMNS_SHOWN else "")
         raise DataError(
-            f"the table has no column {target!r}; the closest are {', '.join(map(repr, close))}",
-            hint="name the target as the table does, with capitals and spaces",
+            f"the table has no column {target!r}, it has {shown}",
+            hint=did_you_mean(target, names) or "name the target as the table does, with capitals and spaces",
         )
     column = frame[target]
     if missing := int(column.isna().sum()):

@@ -73,8 +73,13 @@ class PersonalColumn:
     embedded: bool = False
 
     def __str__(self) -> str:
-        where = "texts with " if self.embedded else ""
-        return f"column {self.name!r} looks like {where}{_plural(self.kind)} ({self.share:.0%} of its values)"
+        if self.embedded:
+            return f"column {self.name!r} has texts that look as if they held {_plural(self.kind)}: {self._part}"
+        return f"column {self.name!r} looks like {_plural(self.kind)}: {self._part}"
+
+    @property
+    def _part(self) -> str:
+        return "under 1% of its values" if self.share < 0.005 else f"{self.share:.0%} of its values"
 
 
 def find_personal(frame: pd.DataFrame, *, rng: np.random.Generator) -> tuple[PersonalColumn, ...]:

@@ -17,6 +17,7 @@ from holdfast.arguments import check_kind, items_of
 from holdfast.data.relation import Relation
 from holdfast.data.schema_checks import check_choice, check_names, check_relation, pair_of_numbers
 from holdfast.errors import ConfigError, UsageError
+from holdfast.near import did_you_mean
 
 Kind = Literal["real", "integer", "category"]
 Mutability = Literal["free", "fixed", "increase", "decrease"]
@@ -124,7 +125,10 @@ class Feature:
             raise ConfigError(f"a feature needs a name, got {name!r}")
         known = {"name", "kind", "mutability", "nullable", "range", "range_source", "categories"}
         if unknown := sorted(set(fields) - known):
-            raise ConfigError(f"feature {name!r} has {', '.join(unknown)}; a feature knows {', '.join(sorted(known))}")
+            raise ConfigError(
+                f"feature {name!r} has {', '.join(unknown)}; a feature knows {', '.join(sorted(known))}",
+                hint=did_you_mean(unknown[0], known),
+            )
         if "range" in fields:
             fields["low"], fields["high"] = pair_of_numbers(name, fields.pop("range"))
         categories = fields.pop("categories", [])
@@ -187,7 +191,10 @@ class Schema:
             UsageError: there is none of that name.
         """
         if name not in self.names:
-            raise UsageError(f"expected one of the features {', '.join(self.names[:10])}, got {name!r}")
+            raise UsageError(
+                f"expected one of the features {', '.join(self.names[:10])}, got {name!r}",
+                hint=did_you_mean(str(name), self.names),
+            )
         return self.names.index(name)
 
     @property

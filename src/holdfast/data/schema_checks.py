@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from holdfast import limits
 from holdfast.data.relation import Relation
 from holdfast.errors import ConfigError
+from holdfast.near import did_you_mean
 
 
 def check_relation(relation: Relation, lowest: Mapping[str, float]) -> None:
     """Refuse a relation of anything but numeric features, a division by 0, and a text that reads in two ways."""
     for name in relation.names:
         if name not in lowest:
-            raise ConfigError(f"the relation '{relation}' needs numeric features, {name!r} is none")
+            raise ConfigError(
+                f"the relation '{relation}' needs numeric features, {name!r} is none", hint=did_you_mean(name, lowest)
+            )
     for name in relation.denominators:
         if lowest[name] <= 0:
             raise ConfigError(
@@ -30,7 +33,10 @@ def check_relation(relation: Relation, lowest: Mapping[str, float]) -> None:
 def check_choice(name: str, what: str, got: object, choices: tuple[str, ...]) -> None:
     """Refuse what is none of the words that a field of a feature may hold."""
     if got not in choices:
-        raise ConfigError(f"feature {name!r} needs {what} to be one of {', '.join(choices)}, got {got!r}")
+        raise ConfigError(
+            f"feature {name!r} needs {what} to be one of {', '.join(choices)}, got {got!r}",
+            hint=did_you_mean(str(got), choices),
+        )
 
 
 def check_names(where: str, names: tuple[str, ...]) -> None:

@@ -27,12 +27,13 @@ def is_exact(evidence: Evidence) -> bool:
 def cards(evidence: Evidence) -> list[Card]:
     """What a reader should see first."""
     exact, figures = is_exact(evidence), evidence.figures
-    doubt = ("may be unreliable, for a reason given below",) if evidence.context.get("unreliable") else ()
+    doubt = _doubt(evidence)
+    of_class = _of_class(evidence)
     at_most = () if exact else ("at most: a stronger attack may flip more",)
     at_least = () if exact else ("at least: a stronger attack may flip more",)
     told = [
-        share_card("Right, and right under attack", figures["robust_accuracy"], *doubt, *at_most),
-        share_card("Right without an attack", figures["clean_accuracy"]),
+        share_card("Right, and right under attack", figures["robust_accuracy"], *of_class, *doubt, *at_most),
+        share_card("Right without an attack", figures["clean_accuracy"], *of_class),
     ]
     if (flipped := figures.get("attack_success")) is not None:
         told.append(share_card("Flipped, of those that were right", flipped, *doubt, *at_least))
@@ -78,6 +79,18 @@ def curve_note(evidence: Evidence) -> str:
 def columns(evidence: Evidence) -> Sequence[str]:
     """The columns of records worth a place: questions only where some were asked."""
     return [name for name, values in evidence.samples.items() if name != "queries" or any(values)]
+
+
+def _doubt(evidence: Evidence) -> tuple[str, ...]:
+    if evidence.context.get("void"):
+        return ("not measured in earnest, for a reason given below",)
+    return ("may be unreliable, for a reason given below",) if evidence.context.get("unreliable") else ()
+
+
+def _of_class(evidence: Evidence) -> tuple[str, ...]:
+    """Whose share it is, where rows of one class were attacked."""
+    name = evidence.context.get("source_class")
+    return () if name is None else (f"of rows of class {name!r}",)
 
 
 def _way(evidence: Evidence) -> Card:

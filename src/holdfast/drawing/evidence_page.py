@@ -71,7 +71,7 @@ def evidence_page(evidence: Evidence, *, examples: Sequence[Examples] = ()) -> s
             parameters=[
                 (humanise(name), plain(value))
                 for name, value in evidence.context.items()
-                if name not in _SHOWN_ELSEWHERE
+                if name not in _SHOWN_ELSEWHERE and value not in (None, "")
             ],
             digest=evidence.digest,
         )

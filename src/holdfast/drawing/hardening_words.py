@@ -19,12 +19,14 @@ def cards(evidence: Evidence) -> list[Card]:
     robust_before, robust, clean_before, clean = (evidence.figures[name] for name in _SHARES)
     gain, cost = evidence.figures["gain"], evidence.figures["cost"]
     doubt = () if evidence.context.get("improved") else ("no sure improvement",)
+    name = evidence.context.get("source_class")
+    of, of_all = ((), ()) if name is None else ((f"of rows of class {name!r}",), ("of all test rows",))
     at_most = ("at most: a stronger attack may flip more",) if robust.bound == "upper" else ()
     return [
-        share_card("Right under attack, hardened", robust, f"before: {percent(robust_before.value)}", *at_most),
+        share_card("Right under attack, hardened", robust, f"before: {percent(robust_before.value)}", *of, *at_most),
         Card(name="Gained under attack", value=percent_points(gain.value), notes=(*doubt, *_span(gain, sign=1))),
-        share_card("Right without an attack, hardened", clean, f"before: {percent(clean_before.value)}"),
-        Card(name="Paid without an attack", value=percent_points(-cost.value), notes=_span(cost, sign=-1)),
+        share_card("Right without an attack, hardened", clean, f"before: {percent(clean_before.value)}", *of_all),
+        Card(name="Paid without an attack", value=percent_points(-cost.value), notes=(*of_all, *_span(cost, sign=-1))),
         threat_card(evidence),
     ]
 

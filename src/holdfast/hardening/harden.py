@@ -12,9 +12,9 @@ from holdfast.arguments import check_kind
 from holdfast.attacks import EvasionResult, FeasibleChange, check_subject, evasion
 from holdfast.data import Dataset, Matrix
 from holdfast.errors import UsageError
-from holdfast.hardening.result import HardeningResult, compare
+from holdfast.hardening.result import HardeningResult, Right, compare
 from holdfast.hardening.robust_logistic import evasion_radius
-from holdfast.models import Model, Trainer
+from holdfast.models import Model, Trainer, predict
 
 _SEEDS: Final = 2**31
 _MAX_ROUNDS: Final = 100
@@ -68,9 +68,13 @@ def harden(
     attack = _Attack(threat, max_queries, source_class, rng)
     before = attack(model, data_test)
     hardened = trainer(data_train, evasion_radius=radius, seed=int(rng.integers(_SEEDS)))
-    details = {"evasion_radius": radius.tolist()}
     return compare(
-        hardened, method="worst-case training", before=before, after=attack(hardened, data_test), details=details
+        hardened,
+        method="worst-case training",
+        before=before,
+        after=attack(hardened, data_test),
+        right=(right_on(model, data_test), right_on(hardened, data_test)),
+        details={"evasion_radius": radius.tolist()},
     )
 
 
@@ -131,7 +135,20 @@ def harden_with_examples(
     before = attack(model, data_test)
     after = attack(best, data_test) if best is not model else before
     details = {"rounds": rounds, "robust_accuracy_on_training_rows": history, "chosen_round": int(np.argmax(history))}
-    return compare(best, method="retraining on adversarial rows", before=before, after=after, details=details)
+    return compare(
+        best,
+        method="retraining on adversarial rows",
+        before=before,
+        after=after,
+        right=(right_on(model, data_test), right_on(best, data_test)),
+        details=details,
+    )
+
+
+def right_on(model: Model, data: Dataset) -> Right:
+    """(rows,) whether a model is right on each row."""
+    right: Right = predict(model, data.X) == data.y
+    return right
 
 
 def _check_kinds(threat: FeasibleChange, rng: np.random.Generator) -> None:

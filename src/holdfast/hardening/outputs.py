@@ -104,7 +104,7 @@ def calibrated_noise(model: Model, X: Matrix, *, max_gap: float, key: bytes) -> 
     return 0.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class HardenedOutput:
     """A model whose answers go through a defence. It keeps the contract of `holdfast.models.Model`.
 
@@ -122,13 +122,16 @@ class HardenedOutput:
 
     model: Model
     defence: OutputDefence
-    key: bytes = field(default_factory=new_noise_key, repr=False)
+    key: bytes = field(default_factory=new_noise_key)
 
     def __post_init__(self) -> None:
         """Refuse what is no model, no defence, and a key of another size."""
         _check_model(self.model)
         check_kind("defence", self.defence, OutputDefence, example="OutputDefence(decimals=2)")
         _check_key(self.key)
+
+    def __repr__(self) -> str:
+        return f"<HardenedOutput: {type(self.model).__name__} behind {self.defence}>"
 
     @property
     def schema(self) -> Schema:

@@ -52,7 +52,8 @@ class Connection:
         Raises:
             HoldfastError: what an answer of status 400 or above stands for; see `statuses`.
             WireError: the answer is too large.
-            SystemFault: the service cannot be reached, gives no sign of life, or stopped before it answered.
+            SystemFault: the service cannot be reached (then nothing was sent), gives no sign of life, or stopped
+                before it answered.
         """
         headers = {"Content-Type": media_type} if content is not None else {}
         try:
@@ -63,9 +64,14 @@ class Connection:
                 f"the service at {self.url} gave no sign of life for {self._timeout_s:g} seconds",
                 hint="ask again, or look whether it runs",
             ) from None
+        except httpx.ConnectError as error:
+            raise SystemFault(
+                f"the service at {self.url} cannot be reached: {error}",
+                hint="look whether it runs and whether the address is right; nothing was sent and no row charged",
+            ) from None
         except httpx.HTTPError as error:
             raise SystemFault(
-                f"the service at {self.url} cannot be reached, or stopped before it answered: {error}",
+                f"the service at {self.url} stopped before it answered: {error}",
                 hint="look whether it runs, then ask again; rows may have been charged",
             ) from None
         if not response.is_success:

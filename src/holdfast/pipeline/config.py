@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -14,6 +14,7 @@ from holdfast import limits
 from holdfast.data import Schema
 from holdfast.errors import ConfigError, InputError
 from holdfast.files import read_bytes
+from holdfast.near import did_you_mean
 from holdfast.pipeline.sections import (
     METHODS,
     AttackSection,
@@ -127,10 +128,22 @@ def _read_table(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 at byte {error.start}") from None
     except ValueError as error:  # a TOMLDecodeError, or of a number with thousands of digits
-        hint = "for a table or pictures that have none, first: holdfast init FILE --target COLUMN"
-        raise ConfigError(f"{path} is not TOML: {error}", hint=hint) from None
+        raise ConfigError(f"{path} is not TOML: {error}", hint=_mend(data.decode("utf-8"), error)) from None
     except RecursionError:
         raise ConfigError(f"{path} is not TOML that can be read: its values are nested too deeply") from None
+
+
+def _mend(text: str, error: ValueError) -> str:
+    """What to do about text that is no TOML: about its line, or first of all where it is no configuration at all."""
+    place = re.search(r"at line (\d+)", str(error))
+    lines = text.split("\n")
+    if not any(re.match(r"\s*(\[|[\w\"'.-]+\s*=)", line) for line in lines):
+        return "to write one for a table or pictures: holdfast init FILE --target COLUMN"
+    wrong = lines[int(place[1]) - 1].strip() if place and int(place[1]) <= len(lines) else ""
+    if re.match(r"[\w.-]+\s*=\s*[A-Za-z_]", wrong):
+        key, _, value = wrong.partition("#")[0].partition("=")
+        return f'a text stands in double quotes: {key.strip()} = "{value.strip():.60}"'
+    return f"mend this line: {wrong:.100}" if wrong else "look for a bracket or a quote that is not closed"
 
 
 def parse_config(table: Mapping[str, Any], *, path: Path) -> Config:
@@ -163,10 +176,9 @@ def _parsed(kind: type[_ConfigT], table: Mapping[str, Any], *, path: Path) -> _C
 def _check_training(train: TrainSection) -> None:
     """Refuse methods that there are not, and options of the other way of training."""
     if train.method not in METHODS and not train.method.startswith("sklearn."):
-        near = get_close_matches(train.method, METHODS, n=1, cutoff=0.3)
         raise ConfigError(
             f"expected [train] method to be {', '.join(METHODS)} or sklearn.MODULE.CLASS, got {train.method[:100]!r}",
-            hint=f"did you mean {near[0]}?" if near else "",
+            hint=did_you_mean(train.method, METHODS, cutoff=0.3),
         )
     if train.is_private and train.params:
         raise ConfigError(
@@ -184,9 +196,15 @@ def _check_attack(config: Config) -> None:
     """Refuse a class that is none, and prices that mean nothing."""
     attack, classes = config.attack, config.data.classes
     if attack.source_class is not None and attack.source_class not in classes:
-        raise ConfigError(f"expected [attack] source_class of {', '.join(classes)}, got {attack.source_class!r}")
+        raise ConfigError(
+            f"expected [attack] source_class of {', '.join(classes)}, got {attack.source_class!r}",
+            hint=did_you_mean(attack.source_class, classes),
+        )
     if strange := [name for name in attack.costs if name not in config.data.features]:
-        raise ConfigError(f"[attack] costs name {strange[0]!r}, which is no feature of [data]")
+        raise ConfigError(
+            f"[attack] costs name {strange[0]!r}, which is no feature of [data]",
+            hint=did_you_mean(strange[0], config.data.features),
+        )
     if bool(attack.costs) != (attack.max_cost is not None):
         raise ConfigError(
             "[attack] costs and max_cost mean something together only, got one of them",

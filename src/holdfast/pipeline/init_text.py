@@ -48,7 +48,7 @@ evasion_budget = {evasion_budget}   # share of its range by which a changeable n
 category_changes = 1    # how many changeable categories may be switched
 # source_class = {source_class}  # attack the rows of this class alone: those who want to pass as another
 # costs = {{ {costly} = 2.0 }}  # what a move through all of its range, or a switch, costs an attacker,
-# max_cost = 1.0  # who can pay so much for all changes together; what costs does not name is free
+# max_cost = {evasion_budget}  # who can pay so much for all changes together; what costs does not name is free
 extraction_queries = 500
 shadow_models = 64      # for membership inference; more make a stronger attack
 

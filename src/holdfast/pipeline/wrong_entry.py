@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from difflib import get_close_matches
 from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
 from holdfast.errors import ConfigError
+from holdfast.near import did_you_mean
 
 _SHOWN: Final = 60
 """Characters of a wrong value that are shown."""
@@ -37,10 +37,7 @@ def wrong_entry(kind: type[BaseModel], error: ValidationError) -> ConfigError:
 
 
 def _unknown(where: str, key: str, known: list[str]) -> ConfigError:
-    near = get_close_matches(key, known, n=1)
-    return ConfigError(
-        f"{where} has no key {_shown(key)}, it has {', '.join(known)}", hint=f"did you mean {near[0]}?" if near else ""
-    )
+    return ConfigError(f"{where} has no key {_shown(key)}, it has {', '.join(known)}", hint=did_you_mean(key, known))
 
 
 def _shown(value: object) -> str:

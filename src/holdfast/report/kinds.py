@@ -46,7 +46,8 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             heading="Training data",
             question="Is there anything in the data that should not be there?",
             reading="Checks point at suspects, they do not convict: a flagged row may be right, and a clever forgery "
-            "may pass. What is not flagged has not been proven clean.",
+            "may pass. What is not flagged has not been proven clean. out/check/evidence.json lists the rows of each "
+            "finding, counted from 0.",
             next_step="Check the training data for duplicates, wrong labels and personal data.",
             atlas="AML.T0020 Poison Training Data; AML.M0007 Sanitize Training Data",
             owasp="ML02 Data Poisoning Attack",

@@ -108,7 +108,7 @@ def _section(story: ReportInput, item: Evidence, anchor: str) -> Section:
         parameters=tuple(
             (humanise(name), plain(value))
             for name, value in item.context.items()
-            if name not in _SHOWN_ELSEWHERE | PER_RECORD
+            if name not in _SHOWN_ELSEWHERE | PER_RECORD and value not in (None, "")
         ),
         references=item.references,
         num_caveats=len(item.caveats),

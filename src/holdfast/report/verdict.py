@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from holdfast.drawing.chart import Mark
-from holdfast.drawing.words import humanise, interval, judged_quantity, percent, quantity, share
+from holdfast.drawing.words import humanise, interval, judged_quantity, percent, plain, quantity, share
 from holdfast.evidence import Figure
 from holdfast.policy import THRESHOLDS, Finding, Verdict
 from holdfast.report.story import ReportInput
@@ -161,13 +161,15 @@ def _promise(story: ReportInput, key: _Key) -> Promise:
     if figure and figure.low is not None and figure.high is not None:
         span = f"{percent(figure.low)} to {percent(figure.high)}" if key.is_share else interval(figure)
         details.insert(0, f"interval {span}")
+    source = evidence.context.get("source_class") if evidence and key.kind == "evasion" else None
+    label = key.label if source is None else f"{key.label}, of rows of class {plain(source)}"
     status: Status = "not measured" if figure is None else finding.outcome if finding else "not judged"
     return Promise(
         name=key.name,
         status=status,
         uncertain=finding.uncertain if finding else False,
         value=(share(figure) if key.is_share else quantity(figure)) if figure else "—",
-        label=key.label if figure else "There is no evidence on this.",
+        label=label if figure else "There is no evidence on this.",
         details=tuple(details),
         anchor=key.kind if evidence else "not-covered",
     )
@@ -177,7 +179,7 @@ def _demand(finding: Finding) -> Demand:
     threshold = THRESHOLDS.get(finding.demand)
     side = threshold.side if threshold else ""
     figure = finding.figure
-    there = "is there" if finding.outcome == "met" else "missing"
+    there = {"met": "is there", "no evidence": "missing"}.get(finding.outcome, "does not count")
     return Demand(
         name=demand_name(finding.demand),
         status=finding.outcome,

@@ -58,14 +58,14 @@ class WatchTrial(Telling):
         if caught:
             figures["queries_until_flagged"] = Figure(value=float(max(caught)), unit="queries")
         evaded = (f"Not every attacker was flagged who sent rows of the kind: {'; '.join(missed)}.",) if missed else ()
-        attackers = "all attackers" if not missed else f"{rates[worst].value:.0%} of attackers of the worst kind"
+        flagged = "all" if not missed else f"{rates[worst].value:.0%} of the kind that it misses most"
         return Evidence(
             kind="service-watch",
             subject=model_digest,
             subject_kind="model",
             title=(
-                f"The watch flags {attackers}, of {len(rates)} kinds who send made-up rows, "
-                f"and {self.flagged} of {self.clients} clients who send normal ones"
+                f"Of simulated attackers of {len(rates)} kinds, who send made-up rows, the watch flags {flagged}; "
+                f"of {self.clients} clients who send normal rows, {self.flagged}"
             ),
             figures=figures,
             context={

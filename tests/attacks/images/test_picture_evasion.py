@@ -260,6 +260,7 @@ def test_what_withstood_for_a_bad_reason_is_doubted(
     radius = 0.5 if doubt.startswith("NaN") else 0.004
     result = _evade(module, images, PixelChange(radius=radius), suite=[Pgd(steps=3), Square(queries=20)])
     assert any(doubt in why for why in result.unreliable)
+    assert any(doubt in why for why in result.void) == (doubt != "gradient is zero")  # asking may flip it
     evidence = result.to_evidence("sha256:" + "0" * 64)
     assert not any("Black-box" in name for name in evidence.references)  # Pgd reads the weights
     assert any("may be unreliable" in caveat for caveat in evidence.caveats)
@@ -275,6 +276,8 @@ def test_answers_alone_that_beat_gradients_are_told_of() -> None:
     )
     assert result.evaded.sum() > 5
     assert any("answers alone flipped" in why for why in result.unreliable)
+    assert result.void == ()
+    result.gate(min_robust_accuracy=0.0)
 
 
 def test_logits_are_due_of_a_network_and_scores_will_do_through_answers_alone() -> None:

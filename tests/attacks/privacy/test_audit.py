@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -146,3 +148,21 @@ def test_an_audit_without_canaries_or_guesses_is_refused() -> None:
 def test_a_confidence_that_is_none_is_refused(confidence: float) -> None:
     with pytest.raises(UsageError, match="confidence above 0 and below 1"):
         audit(np.zeros(2), np.array([True, False]), claim=gaussian(1.0, DELTA), confidence=confidence)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"claim": 3}, "claim to be a Claim, got 3"),
+        ({"method": "nope"}, "method to be an AuditMethod, got 'nope'"),
+        ({"scores": [0.0, 1.0]}, "scores to be a ndarray"),
+        ({"included": [True, False]}, "included to be a ndarray"),
+        ({"guesses": 1.5}, "whole number of guesses, got 1.5"),
+        ({"confidence": "0.9"}, "confidence above 0 and below 1, got '0.9'"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_in_a_sentence(given: dict[str, Any], message: str) -> None:
+    right: dict[str, Any] = {"scores": np.zeros(2), "included": np.array([True, False]), "claim": gaussian(1.0, DELTA)}
+    arguments = right | given
+    with pytest.raises(UsageError, match=message):
+        audit(arguments.pop("scores"), arguments.pop("included"), **arguments)

@@ -70,8 +70,8 @@ def test_few_outsiders_cannot_show_anybody_and_the_note_says_so() -> None:
     risks = risk_list(result_of(np.full(30, 99.0), np.zeros(5)))
     assert risks.exposed == 0
     assert "No member is told from outsiders" in risks.note
-    assert "30 were looked at" in risks.note
-    assert "no p-value below 0.17" in risks.note
+    assert "of 30, some score so high by chance" in risks.note
+    assert "no p-value can be below 0.17" in risks.note
 
 
 def test_a_person_sees_the_records_and_evidence_does_not_hold_them() -> None:

@@ -19,6 +19,7 @@ from holdfast.attacks.privacy import (
 )
 from holdfast.data import Dataset
 from holdfast.errors import DataError, UnsupportedError, UsageError
+from holdfast.extras import INSTALL_TORCH
 from holdfast.models import Model, accuracy
 
 pytest.importorskip("torch", reason="training networks needs PyTorch")
@@ -127,4 +128,4 @@ def test_without_pytorch_the_sentence_says_what_to_install(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(UnsupportedError, match="needs PyTorch") as caught:
         train_shadows(pool_of(), trainer=TRAINER, n_shadows=4, rng=np.random.default_rng(0))
-    assert caught.value.hint == 'pip install "holdfast[torch]"'
+    assert caught.value.hint == INSTALL_TORCH

@@ -52,6 +52,19 @@ def test_a_price_is_per_range_and_per_swap() -> None:
     assert "costs" not in FeasibleChange(budget=0.1).to_json()
 
 
+@pytest.mark.parametrize(
+    ("budget", "switches", "max_cost", "binds"),
+    [(0.1, 0, 0.6, False), (0.1, 0, 0.59, True), (1.0, 0, 6.0, False), (0.1, 1, 1.09, True), (0.1, 1, 1.1, False)],
+)
+def test_a_limit_above_all_that_changes_could_cost_binds_nobody(
+    budget: float, switches: int, max_cost: float, binds: bool
+) -> None:
+    costs = {**COSTS, "region": 0.5}  # the numbers cost 6 through their whole ranges
+    threat = FeasibleChange(budget=budget, max_category_changes=switches, costs=costs, max_cost=max_cost)
+    assert threat.cost_binds(loan_schema()) == binds
+    assert not FeasibleChange(budget=budget).cost_binds(loan_schema())
+
+
 def test_the_exact_attack_finds_the_distance_of_an_independent_linear_program() -> None:
     rng = np.random.default_rng(5)
     schema = numbers_schema(4, relations=("a0 <= a1",))

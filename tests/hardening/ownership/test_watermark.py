@@ -172,6 +172,7 @@ def test_a_key_file_is_private_and_reads_back(tmp_path: Path) -> None:
     assert again.commitment == KEY.commitment
     np.testing.assert_array_equal(again.labels, KEY.labels)
     assert KEY.secret.hex() not in repr(KEY)
+    assert repr(KEY) == f"<Watermark: {KEY.count} carriers of 2 classes, its secret not shown>"
 
 
 def test_a_key_too_large_to_be_read_back_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

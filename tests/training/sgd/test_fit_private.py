@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from tests.training.sgd.small import SETTINGS, accuracy, network, task
 
 from holdfast.errors import BudgetError, UsageError
@@ -41,3 +42,13 @@ def test_what_the_trainer_refuses_is_refused(tmp_path: Path) -> None:
         fit_private(network(), task(), settings=SETTINGS, ledger=ledger)
     with pytest.raises(UsageError):
         fit_private(network(), task(100), settings=SETTINGS)
+    with pytest.raises(UsageError, match="expected module to be a Module, got LogisticRegression"):
+        fit_private(LogisticRegression(), task(), settings=SETTINGS)  # type: ignore[arg-type]
+
+
+def test_an_optimizer_that_is_made_already_is_refused() -> None:
+    module = network()
+    made = torch.optim.SGD(module.parameters(), lr=0.5)
+    with pytest.raises(UsageError, match="what makes an optimizer of parameters, got SGD") as refusal:
+        fit_private(module, task(), settings=SETTINGS, optimizer=made)  # type: ignore[arg-type]
+    assert "functools.partial" in refusal.value.hint

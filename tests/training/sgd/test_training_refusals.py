@@ -140,6 +140,45 @@ def test_an_optimizer_over_other_parameters() -> None:
             trainer(module=module, optimizer=torch.optim.SGD(parameters, lr=0.1))
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"settings": {"epsilon": 3}}, "settings to be a PrivateSettings, got .*dict"),
+        ({"pace": 64}, "pace to be a Pace"),
+        ({"ledger": "ledger.json"}, "ledger to be a LedgerFile, got 'ledger.json'"),
+        ({"optimizer": torch.optim.SGD}, "optimizer to be an Optimizer"),
+        ({"loss": "mse"}, r"expected a loss\(outputs, targets\)"),
+        ({"loss": nn.CrossEntropyLoss}, r"expected a loss\(outputs, targets\)"),
+        ({"augment": "flip"}, r"expected augment\(inputs, generator\)"),
+    ],
+)
+def test_an_argument_of_another_kind(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as refusal:
+        trainer(**options)
+    assert refusal.value.hint
+
+
+def test_numpy_arrays_and_doubles_are_told_what_to_become() -> None:
+    X, y = task()
+    for arrays in ((X.numpy(), y.numpy()), (X, y.numpy())):
+        with pytest.raises(UsageError, match="got NumPy arrays") as refusal:
+            trainer(arrays)
+        assert "torch.from_numpy" in refusal.value.hint
+    with pytest.raises(UnsupportedError, match="does not take these records") as refused:
+        trainer((X.double(), y))
+    assert refused.value.hint.endswith("give inputs.to(torch.float32)")
+
+
+def test_a_trainer_says_what_it_is_in_a_line(tmp_path: Any) -> None:
+    private = trainer(settings=replace(SETTINGS, steps=1), checkpoint=str(tmp_path / "run"))
+    private.run()
+    assert repr(private) == "<PrivateTrainer: Sequential, 1,000 records, 1 of 1 steps, epsilon at most 3>"
+    assert (tmp_path / "run").exists()
+    weights = [weight.clone() for weight in private._module.parameters()]
+    private.run()  # there is nothing left to do
+    assert all(torch.equal(a, b) for a, b in zip(weights, private._module.parameters(), strict=True))
+
+
 def test_a_module_without_anything_to_train_or_of_short_floats() -> None:
     with pytest.raises(UsageError, match="trainable parameters"):
         trainer(module=network().requires_grad_(False), optimizer=torch.optim.SGD(network().parameters(), lr=0.1))

@@ -27,7 +27,7 @@ def outcome(
         standing: what it found.
         before: (n, classes) logits of the unchanged pictures.
         method: as results name it.
-        doubts: reasons that were seen before it began.
+        doubts: reasons that were seen before it began, each of which makes the result void.
     """
     flipped = np.flatnonzero(standing.finder != NOBODY)
     changed = _nearest(campaign, standing, flipped)
@@ -49,7 +49,8 @@ def outcome(
         distance=distance,
         queries=standing.queries,
         adversarial=np.moveaxis(changed.cpu().numpy(), 1, -1),
-        unreliable=(*doubts, *_doubts(campaign, standing, found_by)),
+        unreliable=tuple(_doubts(campaign, standing, found_by)),
+        void=(*doubts, *_voids(campaign)),
         caveats=_caveats(campaign, changed[flipped], y[flipped], found_by),
     )
 
@@ -67,13 +68,17 @@ def _nearest(campaign: Campaign, standing: Standing, flipped: Labels) -> Tensor:
 
 
 def _doubts(campaign: Campaign, standing: Standing, found_by: dict[str, int]) -> list[str]:
-    """Reasons, from how the campaign went, not to trust what withstood it."""
+    """Reasons, from how the campaign went, not to trust what withstood it; what was flipped bounds all the same."""
     stands = np.flatnonzero(standing.target & (standing.finder == NOBODY))
     generator = generator_of(standing.seed, len(campaign.attacks), 0, device=campaign.x.device)
     doubts = check_finders(campaign.attacks, found_by, pictures=len(campaign.x))
-    if odd := campaign.classifier.odd_rows:
-        doubts.append(f"the model answered {odd} changed pictures by NaN or infinity")
     return doubts + check_gradients(campaign.classifier, campaign.x[stands], campaign.y[stands], generator=generator)
+
+
+def _voids(campaign: Campaign) -> list[str]:
+    """Answers that are no numbers hide what was flipped."""
+    odd = campaign.classifier.odd_rows
+    return [f"the model answered {odd} changed pictures by NaN or infinity"] if odd else []
 
 
 def _caveats(campaign: Campaign, changed: Tensor, y: Labels, found_by: dict[str, int]) -> tuple[str, ...]:

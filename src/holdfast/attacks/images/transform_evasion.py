@@ -88,7 +88,7 @@ def _result(
         distance=amount.clamp(max=threat.budget).where(amount.isfinite(), torch.inf).numpy(),
         queries=moved.found.queries.cpu().numpy(),
         adversarial=moved.found.x.permute(0, 2, 3, 1).cpu().numpy(),
-        unreliable=tuple(doubts),
+        void=tuple(doubts),
         caveats=("It holds for this transform alone, and for the pictures tested.",),
     )
 

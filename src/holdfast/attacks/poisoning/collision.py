@@ -20,14 +20,13 @@ from holdfast.attacks.poisoning.poisoned import Poisoned, draw_rows, with_rows
 from holdfast.data import Labels
 from holdfast.data.images import Images, Pixels
 from holdfast.errors import UnsupportedError, UsageError
+from holdfast.extras import INSTALL_TORCH
 
 try:
     import torch
     from torch import Tensor, nn
 except ImportError as error:
-    raise UnsupportedError(
-        "feature collision needs PyTorch, which is not installed", hint='pip install "holdfast[torch]"'
-    ) from error
+    raise UnsupportedError("feature collision needs PyTorch, which is not installed", hint=INSTALL_TORCH) from error
 
 _AT_ONCE: Final = 256
 """Pictures moved together; each by itself."""

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr
 
+from holdfast.arguments import check_kind, is_number, is_whole
 from holdfast.attacks import references
 from holdfast.attacks.privacy.audit_curves import Claim, approximate, gaussian
 from holdfast.attacks.privacy.one_run import (
@@ -169,10 +170,14 @@ def audit(
 
     Raises:
         DataError: scores that are no numbers, not one for each coin, or coins that were not fair.
-        UsageError: no canary, no guess, more guesses than canaries, or a confidence outside (0, 1).
+        UsageError: an argument of another kind, no canary, no guess, more guesses than canaries, or a confidence
+            outside (0, 1).
     """
-    if not 0 < confidence < 1:
-        raise UsageError(f"expected a confidence above 0 and below 1, got {confidence}")
+    check_audit(claim, method)
+    if not is_number(confidence) or not 0 < confidence < 1:
+        raise UsageError(f"expected a confidence above 0 and below 1, got {confidence!r}")
+    if guesses is not None and not is_whole(guesses):
+        raise UsageError(f"expected a whole number of guesses, got {guesses!r}")
     _check(scores, included)
     made = max(1, round(method.share * len(scores))) if guesses is None else guesses
     counts = Guesses(canaries=len(scores), made=made, correct=_right_guesses(scores, included, made))
@@ -189,7 +194,19 @@ def audit(
     )
 
 
+def check_audit(claim: Claim, method: AuditMethod) -> None:
+    """Refuse what is no claim, and no method of those above.
+
+    Raises:
+        UsageError: naming what is due.
+    """
+    check_kind("claim", claim, Claim, example="gaussian(epsilon, delta)")
+    check_kind("method", method, AuditMethod, example="SEPARATE_CANARIES")
+
+
 def _check(scores: Matrix, included: npt.NDArray[np.bool_]) -> None:
+    check_kind("scores", scores, np.ndarray, example="module.canary_weights()")
+    check_kind("included", included, np.ndarray, example="toss(1_000, rng=rng)")
     if scores.ndim != 1 or scores.shape != included.shape or included.dtype != np.bool_:
         raise DataError(
             f"expected a score and a coin (true or false) for each canary, "

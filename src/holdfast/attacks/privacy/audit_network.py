@@ -20,6 +20,7 @@ import numpy as np
 from holdfast.attacks.privacy.canaries import Flags
 from holdfast.data import Matrix
 from holdfast.errors import UnsupportedError, UsageError
+from holdfast.extras import INSTALL_TORCH
 
 try:
     import torch
@@ -28,7 +29,7 @@ try:
 except ModuleNotFoundError:
     raise UnsupportedError(
         "auditing a training in PyTorch needs PyTorch, which is not installed",
-        hint='pip install "holdfast[torch]"',
+        hint=INSTALL_TORCH,
     ) from None
 
 Loss = Callable[[Tensor, Tensor], Tensor]

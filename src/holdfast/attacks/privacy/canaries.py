@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast import limits
+from holdfast.arguments import check_kind, is_whole
 from holdfast.attacks.oracle import Oracle
-from holdfast.attacks.privacy.audit import INTERFERING_CANARIES, AuditMethod, AuditResult, audit
+from holdfast.attacks.privacy.audit import INTERFERING_CANARIES, AuditMethod, AuditResult, audit, check_audit
 from holdfast.attacks.privacy.audit_curves import Claim
 from holdfast.data import Dataset, Feature, Matrix, Schema
 from holdfast.errors import UnsupportedError, UsageError
@@ -30,8 +31,8 @@ def toss(count: int, *, rng: np.random.Generator) -> Flags:
     Raises:
         UsageError: no canary.
     """
-    if count < 1:
-        raise UsageError(f"an audit needs at least one canary, got {count}")
+    if not is_whole(count) or count < 1:
+        raise UsageError(f"an audit needs at least one canary, got {count!r}")
     return rng.random(count) < 0.5
 
 
@@ -125,6 +126,8 @@ def audit_training(
     Raises:
         As `audit`, `trainer` and `Oracle` do.
     """
+    check_kind("canaries", canaries, TableCanaries, example="own_category(data, count=999, rng=rng)")
+    check_audit(claim, method)  # before the training, which may take long
     model = trainer(canaries.data)
     return audit(canaries.scores(model), canaries.included, claim=claim, method=method, guesses=guesses)
 

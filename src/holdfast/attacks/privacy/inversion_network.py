@@ -8,14 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.errors import UnsupportedError
+from holdfast.extras import INSTALL_TORCH
 
 try:
     import torch
     from torch import Tensor, nn
 except ModuleNotFoundError:
-    raise UnsupportedError(
-        "inverting a network needs PyTorch, which is not installed", hint='pip install "holdfast[torch]"'
-    ) from None
+    raise UnsupportedError("inverting a network needs PyTorch, which is not installed", hint=INSTALL_TORCH) from None
 
 Picture = npt.NDArray[np.float64]
 """(height, width, channels), from 0 to 1."""

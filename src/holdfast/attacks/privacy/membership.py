@@ -44,11 +44,13 @@ class MembershipTest:
         logits: (records,) the target's log-odds of each record's own class (`own_class_logit`).
         member: (records,) whether the target was trained on the record.
         shadows: of the same records.
+        shared: non-members that repeat a member, value by value.
     """
 
     logits: Matrix = field(repr=False)
     member: Flags = field(repr=False)
     shadows: Shadows
+    shared: int = 0
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit each other."""
@@ -79,6 +81,7 @@ class MembershipTest:
             unit=attack.unit,
             threshold=attack.threshold(self.shadows),
             n_shadows=len(self.shadows),
+            shared=self.shared,
         )
 
     def run_all(self, attacks: Iterable[Attack] = ATTACKS) -> tuple[MembershipResult, ...]:
@@ -103,7 +106,8 @@ def prepare_membership(
     Args:
         model: the target, asked for probabilities only.
         members: the records it was trained on.
-        non_members: records of the same population that it was not trained on.
+        non_members: records of the same population that it was not trained on. A few may repeat members, as records of
+            real tables do; the result counts them in a caveat.
         trainer: the way it was trained, for the shadow models.
         n_shadows: at least 4; with more the attack is stronger.
         rng: decides which records each shadow sees, and the shadows' seeds.
@@ -112,12 +116,14 @@ def prepare_membership(
         progress: called with (shadows trained, shadows) after each.
 
     Raises:
-        DataError: fewer than two records on a side, a single record of a class, or another schema.
+        DataError: fewer than two records on a side, a single record of a class, or another schema; or more than half
+            of either side repeats the other.
         UsageError: fewer than 4 shadows.
         UnsupportedError: the answers are not probabilities, or differ from one time to the next; or the trainer failed.
     """
     for part in (members, non_members):
         check_subject(model, part, at_least=2)
+    shared = _shared(members, non_members)
     pool = Dataset(members.schema, np.vstack([members.X, non_members.X]), np.concatenate([members.y, non_members.y]))
     target = Oracle(model)
     target.check_repeatable(pool.X)
@@ -133,7 +139,25 @@ def prepare_membership(
         resume=resume,
         progress=progress,
     )
-    return MembershipTest(logits=logits, member=np.arange(len(pool)) < len(members), shadows=shadows)
+    return MembershipTest(logits=logits, member=np.arange(len(pool)) < len(members), shadows=shadows, shared=shared)
+
+
+def _shared(members: Dataset, non_members: Dataset) -> int:
+    """How many non-members repeat a member, label and all.
+
+    Raises:
+        DataError: more than half of either side repeats the other, so that there is no telling who is a member.
+    """
+    trained, others = ([row.tobytes() for row in np.column_stack([side.X, side.y])] for side in (members, non_members))
+    known, unknown = set(trained), set(others)
+    repeats = sum(row in known for row in others)
+    if 2 * repeats > len(others) or 2 * sum(row in unknown for row in trained) > len(trained):
+        raise DataError(
+            f"expected non-members that the model was not trained on, but {repeats:,} of {len(others):,} repeat one "
+            f"of the {len(trained):,} members",
+            hint="split the table before the training: train, test = data.split(test_fraction=0.5, seed=0)",
+        )
+    return repeats
 
 
 def membership_inference(

@@ -11,6 +11,7 @@ from holdfast.attacks.privacy.shadows import Flags
 from holdfast.attacks.stats import auc, difference, tpr_at_fpr, worst_difference
 from holdfast.data import Labels, Matrix
 from holdfast.evidence import Evidence, Figure
+from holdfast.rounding import share
 from holdfast.telling import Telling
 
 
@@ -25,6 +26,7 @@ class MembershipResult(Telling):
         member: (members + non-members,) whether the record was one.
         threshold: the score above which the attack says member, fixed before it saw the target.
         n_shadows: shadow models it was helped by.
+        shared: non-members that repeat a member.
         advantage: TPR - FPR at that threshold, hence without selection.
         auc: chance that a member scores above a non-member.
         tpr_at_1pct_fpr, tpr_at_01pct_fpr: share of members found at 1 % and 0.1 % false positives.
@@ -44,6 +46,7 @@ class MembershipResult(Telling):
     tpr_at_1pct_fpr: Figure
     tpr_at_01pct_fpr: Figure
     worst_advantage: Figure
+    shared: int = 0
 
     def riskiest(self, count: int = 10) -> Labels:
         """(count,) positions of the members that give themselves away most, the worst first."""
@@ -80,18 +83,25 @@ class MembershipResult(Telling):
                 "An attack shows what can be inferred at least; a better attack may infer more.",
                 "The worst advantage takes the best threshold in hindsight and so flatters the attacker.",
                 "Shadow models were trained on the records, so no privacy guarantee covers these figures.",
+                *self._blurred(),
             ),
         )
 
+    def _blurred(self) -> tuple[str, ...]:
+        if not self.shared:
+            return ()
+        outs = len(self.member) - int(self.member.sum())
+        return (f"{self.shared:,} of the {outs:,} non-members repeat a member, which no attack can tell apart.",)
+
     def _title(self) -> str:
-        measured = f"an advantage of {self.advantage.value:.1%}"
+        measured = f"an advantage of {share(self.advantage.value, bound=self.advantage.bound)}"
         if self.advantage.low is not None and self.advantage.low > 0:
             return f"Someone who guesses membership of a record by {self.attack} does better than chance: {measured}"
         return f"{self.attack} was not seen to guess membership of a record better than chance: {measured}"
 
 
 def membership_result(
-    scores: Matrix, member: Flags, *, attack: str, unit: str, threshold: float, n_shadows: int
+    scores: Matrix, member: Flags, *, attack: str, unit: str, threshold: float, n_shadows: int, shared: int = 0
 ) -> MembershipResult:
     """Count what the scores give away."""
     ins, outs = scores[member], scores[~member]
@@ -102,6 +112,7 @@ def membership_result(
         member=member,
         threshold=threshold,
         n_shadows=n_shadows,
+        shared=shared,
         advantage=difference(ins > threshold, outs > threshold, bound="lower"),
         auc=auc(ins, outs, bound="lower"),
         tpr_at_1pct_fpr=tpr_at_fpr(ins, outs, fpr=0.01, bound="lower"),

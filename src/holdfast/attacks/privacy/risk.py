@@ -54,8 +54,8 @@ class RiskList(Telling):
             surest = f"{self.exposed} of {self.members} members are told from outsiders; about {FALSE_SHARE:.0%} of "
             return surest + "these are expected to be there by chance."
         return (
-            f"No member is told from outsiders once it is counted that {self.members} were looked at: every list has a "
-            f"top, and {self.non_members} outsiders show no p-value below {1 / (self.non_members + 1):.2g}."
+            f"No member is told from outsiders: of {self.members}, some score so high by chance alone. With "
+            f"{self.non_members} outsiders to compare with, no p-value can be below {1 / (self.non_members + 1):.2g}."
         )
 
     def to_frame(self, members: Dataset) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from scipy.special import softmax
 
 from holdfast.data import Dataset, Labels, Matrix, Schema
 from holdfast.errors import DataError, UnsupportedError, UsageError
+from holdfast.extras import INSTALL_TORCH
 from holdfast.models import Encoding
 
 if TYPE_CHECKING:
@@ -132,7 +133,5 @@ def _network_stack() -> Any:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise UnsupportedError(
-            "training networks needs PyTorch, which is not installed", hint='pip install "holdfast[torch]"'
-        ) from None
+        raise UnsupportedError("training networks needs PyTorch, which is not installed", hint=INSTALL_TORCH) from None
     return network_stack

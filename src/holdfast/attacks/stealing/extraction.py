@@ -11,7 +11,7 @@ from holdfast.arguments import check_kind, is_whole
 from holdfast.attacks.oracle import Oracle, check_subject
 from holdfast.attacks.stealing.asking import BATCH_ROWS, Asking
 from holdfast.attacks.stealing.plan import Method, Strategy, strategy_of
-from holdfast.attacks.stealing.result import ExtractionResult
+from holdfast.attacks.stealing.result import NO_COPY, ExtractionResult
 from holdfast.attacks.stealing.surrogates import linear_copy
 from holdfast.attacks.tables.feasible import ranges
 from holdfast.data import Dataset, Matrix, Schema
@@ -90,7 +90,7 @@ def _measure(
     best: list[tuple[str, Model]] = []
     for size in sizes:
         found = _best_copy(strategy, reference, expected, X[:size], P[:size], seed)
-        best.append(max([*best[-1:], found], key=lambda named: _fidelity(named[1], reference, expected)))
+        best.append(max([*best[-1:], found], key=lambda named: _closeness(named[1], reference, expected)))
     method, copy = best[-1]
     return _result(
         reference,
@@ -107,12 +107,12 @@ def _measure(
 def _best_copy(
     strategy: Strategy, reference: Dataset, expected: Matrix, X: Matrix, P: Matrix, seed: int
 ) -> tuple[str, Model]:
-    """The copy that agrees most with the oracle on the reference, of equal ones the first; a guess without any."""
+    """The copy that is closest to the oracle on the reference; a guess without any."""
     schema = reference.schema
     copies = strategy.copies(schema, X, P, seed) if len(X) else []
     if not copies:
-        return "none", linear_copy(schema, *_know_nothing(schema))
-    return max(copies, key=lambda named: _fidelity(named[1], reference, expected))
+        return NO_COPY, linear_copy(schema, *_know_nothing(schema))
+    return max(copies, key=lambda named: _closeness(named[1], reference, expected))
 
 
 def _know_nothing(schema: Schema) -> tuple[Matrix, Matrix]:
@@ -122,7 +122,14 @@ def _know_nothing(schema: Schema) -> tuple[Matrix, Matrix]:
 
 
 def _fidelity(copy: Model, reference: Dataset, expected: Matrix) -> float:
-    return float(np.mean(copy.predict_proba(reference.X).argmax(axis=1) == expected.argmax(axis=1)))
+    return _closeness(copy, reference, expected)[0]
+
+
+def _closeness(copy: Model, reference: Dataset, expected: Matrix) -> tuple[float, float]:
+    """How often the classes are the same; among copies equal in that, how near the probabilities are."""
+    answers = copy.predict_proba(reference.X)
+    agrees = answers.argmax(axis=1) == expected.argmax(axis=1)
+    return float(agrees.mean()), -float(np.abs(answers - expected).mean())
 
 
 def _result(

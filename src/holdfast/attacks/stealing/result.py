@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +11,12 @@ import numpy.typing as npt
 from holdfast.attacks import references
 from holdfast.data import Labels, Matrix
 from holdfast.evidence import Evidence, Figure
+from holdfast.rounding import share
 from holdfast.models import Model
 from holdfast.telling import Telling
+
+NO_COPY: Final = "none"
+"""The method where the answers gave no copy that is better than naming one class always."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -21,7 +26,7 @@ class ExtractionResult(Telling):
     Args:
         copy: the stolen model.
         method: how it was made: "linear equations", "boundary search", "path finding", "logistic regression", "boosted
-            trees", "perceptron", or "none" without any answer.
+            trees", "perceptron", or "none" where the answers gave nothing better than naming one class always.
         queries: rows answered; asked: rows that were allowed to be asked. A method that has learned all there is stops
             before.
         stopped_by: why the oracle stopped answering, or "".
@@ -53,7 +58,7 @@ class ExtractionResult(Telling):
             kind="extraction",
             subject=model_digest,
             subject_kind="model",
-            title=f"A copy made with {self.queries} queries gives the same class on {self.fidelity.value:.1%} of rows",
+            title=self._title(),
             figures={
                 "fidelity": self.fidelity,
                 "queries": Figure(value=self.queries, unit="queries"),
@@ -77,3 +82,9 @@ class ExtractionResult(Telling):
                 "The attacker knew the schema and no record; one who has records may need fewer queries.",
             ),
         )
+
+    def _title(self) -> str:
+        if self.method == NO_COPY:
+            guess = f"naming one class always, which agrees on {share(self.fidelity.value, bound=self.fidelity.bound)} of rows"
+            return f"No copy was made: {self.queries} queries gave none that is better than {guess}"
+        return f"A copy made with {self.queries} queries gives the same class on {share(self.fidelity.value, bound=self.fidelity.bound)} of rows"

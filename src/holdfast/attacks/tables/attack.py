@@ -30,6 +30,12 @@ class TableAttack:
     threat: FeasibleChange
     max_queries: int
 
+    @property
+    def asks_only(self) -> bool:
+        """Whether the model is a black box: neither weights, trees nor gradients are known."""
+        model = self.oracle.model
+        return not isinstance(model, LinearModel) and not attackable(model) and self.gradients is None
+
     def run(self, rows: Labels, standing: Standing, rng: np.random.Generator) -> None:
         """Attack some rows and note what was found."""
         try:

@@ -17,7 +17,7 @@ from holdfast.attacks.tables.differentiable import differentiable
 from holdfast.attacks.tables.standing import GRADIENT, SEARCH, Standing, subject_of
 from holdfast.attacks.tables.threat import FeasibleChange
 from holdfast.attacks.trees import attackable
-from holdfast.data import Dataset, Labels, Matrix, check_features
+from holdfast.data import Dataset, Labels, Matrix, Schema, check_features
 from holdfast.errors import DataError, UsageError
 from holdfast.models import LinearModel, Model
 
@@ -72,11 +72,11 @@ def evasion(
     if not is_whole(max_queries) or max_queries < 1:
         raise UsageError(f"max_queries is a whole number of 1 or more, got {max_queries!r}")
     check_subject(model, data)
-    rows = _rows_of(data, source_class)
-    data, oracle = data.take(rows), Oracle(model, timeout_s=timeout_s)
+    rows, oracle = _rows_of(data, source_class), Oracle(model, timeout_s=timeout_s)
     check_features(data.X, data.schema)
-    oracle.check_repeatable(data.X)
-    before = oracle.predict_proba(data.X)
+    oracle.check_repeatable(data.X[rows])
+    answers = oracle.predict_proba(data.X)  # of all rows, since of one class a right model too may say one thing
+    constant, before, data = _is_constant(answers, data.y), answers[rows], data.take(rows)
     correct = before.argmax(axis=1) == data.y
     subject, seed = subject_of(data, before, threat, max_queries), int(rng.integers(_SEEDS))
     standing = Standing.begin(data, correct, subject=subject, seed=seed)
@@ -84,7 +84,7 @@ def evasion(
         standing = Standing.read(resume, standing)
     attack = TableAttack(oracle, differentiable(model, data.X[:_PROBE_ROWS]), data, threat, max_queries)
     _attack_all(attack, standing, np.flatnonzero(correct), resume=resume, progress=progress)
-    return _result(attack, rows, before, standing, source_class=source_class)
+    return _result(attack, rows, before, standing, constant=constant, source_class=source_class)
 
 
 def _attack_all(
@@ -119,8 +119,15 @@ def _rows_of(data: Dataset, source_class: str | None) -> Labels:
     return rows
 
 
+def _is_constant(answers: Matrix, y: Labels) -> bool:
+    """Whether all rows are answered alike: by the same probabilities, or by one class where they are of several."""
+    said = answers.argmax(axis=1)
+    one_class = len(np.unique(y)) > 1 and len(np.unique(said)) == 1
+    return one_class or (len(answers) > 1 and not np.ptp(answers, axis=0).any())
+
+
 def _result(
-    attack: TableAttack, rows: Labels, before: Matrix, standing: Standing, *, source_class: str | None
+    attack: TableAttack, rows: Labels, before: Matrix, standing: Standing, *, constant: bool, source_class: str | None
 ) -> EvasionResult:
     """Check every changed row, ask the model again, and count only what it then says."""
     data, threat = attack.data, attack.threat
@@ -133,7 +140,7 @@ def _result(
     flipped = (before.argmax(axis=1) == data.y) & (after != data.y)
     return evasion_result(
         threat=threat,
-        within=_within(threat, unmoved),
+        within=_within(threat, data.schema, unmoved),
         method=_method(exact=exact, trees=trees, gradients=attack.gradients is not None),
         exact=exact,
         black_box=not exact and attack.gradients is None,
@@ -148,7 +155,8 @@ def _result(
         rows=rows,
         source_class=source_class,
         unreliable=tuple(_doubts(attack, before, standing)),
-        caveats=_caveats(threat, unmoved, exact=exact),
+        void=tuple(_voids(attack, before, standing, constant=constant)),
+        caveats=_caveats(threat, data.schema, unmoved, exact=exact),
     )
 
 
@@ -158,29 +166,42 @@ def _method(*, exact: bool, trees: bool, gradients: bool) -> str:
     return "gradients, then black-box search" if gradients else "black-box search"
 
 
-def _doubts(attack: TableAttack, before: Matrix, standing: Standing) -> Iterator[str]:
-    """Why the figures may say too much for the model."""
-    if len(before) > 1 and not np.ptp(before, axis=0).any():
+def _voids(attack: TableAttack, before: Matrix, standing: Standing, *, constant: bool) -> Iterator[str]:
+    """Why nothing was measured in earnest."""
+    if constant:
         yield "the model gives every row the same answer"
-    answers = len(np.unique(before, axis=0))
-    if standing.searched.any() and 1 < answers < len(before) / 2:
-        yield f"{len(before)} rows get {answers} different answers, so that a search has little to follow"
+    if attack.asks_only:
+        yield from _repeats(before, standing)
     right = standing.distance > 0
     box = attack.threat.box(attack.data.X[right], attack.data.schema)
     if right.any() and not (box.low < box.high).any():
         yield "the threat leaves no row anything to change"
+
+
+def _repeats(before: Matrix, standing: Standing) -> Iterator[str]:
+    """Answers that are rounded, or of a few leaves."""
+    answers = len(np.unique(before, axis=0))
+    if standing.searched.any() and 1 < answers < len(before) / 2:
+        yield f"{len(before)} rows get {answers} different answers, so that a search has little to follow"
+
+
+def _doubts(attack: TableAttack, before: Matrix, standing: Standing) -> Iterator[str]:
+    """Why the figures, which are bounds all the same, may say too much for the model."""
+    if not attack.asks_only:
+        yield from _repeats(before, standing)
     missed, found = int((standing.finder == SEARCH).sum()), int((standing.finder == GRADIENT).sum())
     if attack.gradients is not None and missed > found:
         yield f"asking alone flipped {missed} rows that the gradients missed, and those {found}; they may be masked"
 
 
-def _within(threat: FeasibleChange, unmoved: tuple[str, ...]) -> str:
-    price = "" if threat.max_cost is None else f", all changes together costing {threat.max_cost:.3g} at most"
+def _within(threat: FeasibleChange, schema: Schema, unmoved: tuple[str, ...]) -> str:
+    binds = threat.max_cost is not None and threat.cost_binds(schema)
+    price = f", all changes together costing {threat.max_cost:.3g} at most" if binds else ""
     but = f", but for {len(unmoved)} whole numbers too coarse to move" if unmoved else ""
     return f"when every changeable feature may move by {threat.budget:.3g} of its range{but}{price}"
 
 
-def _caveats(threat: FeasibleChange, unmoved: tuple[str, ...], *, exact: bool) -> tuple[str, ...]:
+def _caveats(threat: FeasibleChange, schema: Schema, unmoved: tuple[str, ...], *, exact: bool) -> tuple[str, ...]:
     caveats = [
         "It holds for the rows tested, and for changes within the ranges, relations and mutability of the schema."
     ]
@@ -188,6 +209,10 @@ def _caveats(threat: FeasibleChange, unmoved: tuple[str, ...], *, exact: bool) -
         caveats.append("Flips that would need a score to change by less than rounding are counted as robust.")
     else:
         caveats.append("The search may miss flips that exist, so the true robust accuracy may be lower.")
+    if threat.max_cost is not None and not threat.cost_binds(schema):
+        caveats.append(
+            f"The limit of {threat.max_cost:.3g} on costs stops nobody: all that may change costs no more than that."
+        )
     if unmoved:
         caveats.append(
             f"{len(unmoved)} changeable whole numbers stayed as they are, because one step is more than the "

@@ -32,7 +32,8 @@ class FeasibleChange:
         max_category_changes: number of categories, 0 or more.
         costs: by name, what it costs to move a number through its whole range (half of it costs half), or to swap a
             category; what is not named costs nothing.
-        max_cost: what all changes of a row may cost together, in the unit of the costs.
+        max_cost: what all changes of a row may cost together, in the unit of the costs. It limits nothing where all
+            that may change costs less at the full budget; `cost_binds` tells.
     """
 
     budget: float
@@ -135,6 +136,18 @@ class FeasibleChange:
             for position, feature in enumerate(schema.features)
         ]
         return np.asarray(self.prices(schema) @ np.array(shares), dtype=np.float64)
+
+    def cost_binds(self, schema: Schema) -> bool:
+        """Whether changes could cost more than `max_cost`; if not, it limits nobody. Relations are not looked at.
+
+        Raises:
+            UsageError: the costs name a feature that the schema does not have.
+        """
+        prices = list(zip(self.prices(schema), schema.features, strict=True))
+        moves = [price for price, each in prices if each.kind != "category" and each.mutability != "fixed"]
+        switches = sorted((price for price, each in prices if self._may_switch(each)), reverse=True)
+        dearest = self.budget * sum(moves) + sum(switches[: self.max_category_changes])
+        return self.max_cost is not None and dearest > self.max_cost * (1 + _ROUNDING)
 
     def affordable(self, before: Matrix, after: Matrix, schema: Schema) -> npt.NDArray[np.bool_]:
         """(rows,) whether the changes cost no more than they may."""

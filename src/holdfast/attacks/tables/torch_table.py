@@ -12,10 +12,9 @@ try:
     import torch
 except ImportError as error:
     from holdfast.errors import UnsupportedError
+    from holdfast.extras import INSTALL_TORCH
 
-    raise UnsupportedError(
-        "TorchTable needs PyTorch, which is not installed", hint='pip install "holdfast[torch]"'
-    ) from error
+    raise UnsupportedError("TorchTable needs PyTorch, which is not installed", hint=INSTALL_TORCH) from error
 
 from holdfast.arguments import check_kind
 from holdfast.attacks.images.classifier import are_probabilities

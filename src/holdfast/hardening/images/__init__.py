@@ -10,8 +10,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from holdfast.errors import UnsupportedError
+from holdfast.extras import INSTALL_TORCH
 
 if find_spec("torch") is None:
-    raise UnsupportedError(
-        "hardening picture models needs PyTorch, which is not installed", hint='pip install "holdfast[torch]"'
-    )
+    raise UnsupportedError("hardening picture models needs PyTorch, which is not installed", hint=INSTALL_TORCH)

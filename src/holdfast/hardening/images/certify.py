@@ -27,6 +27,7 @@ from holdfast.hardening.images.pixels import tensors
 from holdfast.hardening.images.steps import Step, steps_of
 from holdfast.hardening.images.train import Progress
 from holdfast.intervals import proportion
+from holdfast.rounding import share
 from holdfast.telling import Telling
 
 _INTERVAL_BATCH: Final = 200
@@ -64,16 +65,17 @@ class Certificate(Telling):
 
     def to_evidence(self, model_digest: str) -> Evidence:
         """The certificate as evidence about the model with this digest."""
+        certified = self.certified_accuracy
         return Evidence(
             kind="evasion-certificate",
             subject=model_digest,
             subject_kind="model",
             title=(
-                f"At least {self.certified_accuracy.value:.1%} of pictures are answered rightly and stay so, proven, "
-                f"{self.threat.within}"
+                f"At least {share(certified.value, bound=certified.bound)} of pictures are answered rightly and stay "
+                f"so, proven, {self.threat.within}"
             ),
             figures={
-                "certified_accuracy": self.certified_accuracy,
+                "certified_accuracy": certified,
                 "clean_accuracy": self.accuracy,
                 "budget": Figure(value=self.threat.budget, unit=self.threat.unit),
                 "rows": Figure(value=len(self.margin), unit="rows"),

@@ -27,6 +27,7 @@ from holdfast.evidence import Evidence, Figure
 from holdfast.hardening.images.pixels import tensors
 from holdfast.hardening.images.train import Progress
 from holdfast.intervals import clopper_pearson, proportion
+from holdfast.rounding import share
 from holdfast.telling import Telling
 
 ABSTAINED: Final = -1
@@ -93,8 +94,8 @@ class SmoothedCertificate(Telling):
             subject=model_digest,
             subject_kind="model",
             title=(
-                f"At least {half.value:.1%} of pictures are voted on rightly, and stay so when pixels move by up to "
-                f"{self.sigma:g} together (Euclidean)"
+                f"At least {share(half.value, bound=half.bound)} of pictures are voted on rightly, and stay so when "
+                f"pixels move by up to {self.sigma:g} together (Euclidean)"
             ),
             figures={
                 "certified_accuracy": half,

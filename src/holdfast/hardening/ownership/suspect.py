@@ -24,10 +24,9 @@ def classify(model: Model) -> Classify:
     """A model of tables as one that gives classes.
 
     Raises:
-        UsageError: it is no model.
+        UsageError: it is no model; an estimator of scikit-learn is none before `fit_estimator`.
     """
-    if not callable(getattr(model, "predict_proba", None)):
-        raise UsageError(f"expected a model with predict_proba, got {type(model).__name__}")
+    check_kind("model", model, Model, example="fit_estimator(LogisticRegression(), train)")
     return lambda queries: predict(model, queries)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -43,7 +43,7 @@ MAX_COPIES: Final = 1_000
 Data = TypeVar("Data", Dataset, Images)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Watermark:
     """A secret, and all that follows from it. Made by `draw_watermark`; keep it as a secret until the claim.
 
@@ -55,7 +55,7 @@ class Watermark:
 
     form: Form
     count: int
-    secret: bytes = field(repr=False)
+    secret: bytes
 
     def __post_init__(self) -> None:
         """Refuse what carries nothing, and secrets that are none."""
@@ -67,6 +67,9 @@ class Watermark:
             raise UsageError(f"expected carriers of at most {MAX_VALUES} numbers together, got more")
         if not isinstance(self.secret, bytes) or len(self.secret) != _SECRET_BYTES:
             raise UsageError(f"expected a secret of {_SECRET_BYTES} bytes, got another")
+
+    def __repr__(self) -> str:
+        return f"<Watermark: {self.count:,} carriers of {self.form.classes} classes, its secret not shown>"
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled: the secret would leave with it."""

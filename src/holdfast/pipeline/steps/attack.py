@@ -70,12 +70,17 @@ def attack_model(
 
 
 def attacked_rows(project: Project) -> Dataset:
-    """The held-out rows that evasion changes, at most a thousand; of one class where `[attack]` says so."""
+    """Held-out rows, as many as hold a thousand that evasion changes: all, or those of the class that `[attack]` names.
+
+    Rows of other classes stay among them in their share, so that what hardening costs is measured on all.
+    """
     settings, data = project.config.attack, project.test_data
+    order = np.random.default_rng(settings.seed).permutation(len(data))
+    own = np.ones(len(data), dtype=bool)
     if settings.source_class is not None:
-        data = data.take(data.y == data.schema.classes.index(settings.source_class))
-    rng = np.random.default_rng(settings.seed)
-    return data.take(np.sort(rng.permutation(len(data))[:_MAX_ATTACKED]))
+        own = data.y == data.schema.classes.index(settings.source_class)
+    drawn = np.cumsum(own[order]) - own[order] < _MAX_ATTACKED
+    return data.take(np.sort(order[drawn]))
 
 
 def threat_of(project: Project) -> FeasibleChange:

@@ -28,5 +28,8 @@ def check(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
     evidence = replace(checks.to_evidence(), subject=manifest.root)  # salted, so that no guess at a row can be tested
     write_evidence(folder / "evidence.json", [evidence])
     facts = f"{len(data)} rows, {len(data.schema.features)} features, classes {', '.join(data.schema.classes)}"
-    grave = tuple(str(finding) for finding in checks.findings if finding.severity != "info")
-    return facts, *(grave or ("nothing that has to be mended",))
+    grave = [finding for finding in checks.findings if finding.severity != "info"]
+    lines = [f"{finding}{f' (rows {finding.first_rows})' if finding.rows else ''}" for finding in grave]
+    if any(finding.rows for finding in grave):
+        lines.append(f"rows are counted from 0; more of each are in {project.out.name}/check/evidence.json")
+    return facts, *(lines or ("nothing that has to be mended",))

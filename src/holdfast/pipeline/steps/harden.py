@@ -69,7 +69,7 @@ def harden(project: Project, folder: Path, advance: Advance) -> tuple[str, ...]:
     if private and project.config.train.model != "logistic":
         return _keep(project, folder, dropped=[], why=_NO_PRIVATE_WAY)
     result, shadow_trainer = _retrain(project, advance)
-    if result.gain.value <= 0:
+    if result.gain.value <= 0 or result.after.void:  # a model that says one thing only withstands everything
         dropped = _dropped(result, project.model("train").digest)
         return _keep(project, folder, dropped=[dropped], why=dropped.title)
     model = cast("LinearModel | OnnxModel", result.model)  # what the trainers of this step return

@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from holdfast.data import Dataset
 from holdfast.errors import ConfigError, UnsupportedError
+from holdfast.extras import INSTALL_BOOST
 from holdfast.models import LinearModel, OnnxModel
+from holdfast.near import did_you_mean
 from holdfast.pipeline.sections import TrainSection
 from holdfast.training import estimator_from_name, train_plain
 
@@ -45,9 +47,12 @@ def estimator_of(train: TrainSection) -> Any:
     except ImportError:
         raise UnsupportedError(
             f"[train] method {train.method!r} needs {module}, which is not installed",
-            hint='pip install "holdfast[boost]"',
+            hint=INSTALL_BOOST,
         ) from None
     known = kind().get_params()
     if unknown := sorted(set(train.params) - set(known)):
-        raise ConfigError(f"{train.method} has no parameter {', '.join(unknown)}; it has {', '.join(known)}")
+        raise ConfigError(
+            f"{train.method} has no parameter {', '.join(unknown)}; it has {', '.join(known)}",
+            hint=did_you_mean(unknown[0], known),
+        )
     return kind(**{**_BOOSTERS[train.method], **train.params})

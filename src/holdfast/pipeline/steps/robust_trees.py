@@ -12,6 +12,7 @@ from holdfast.attacks import FeasibleChange, evasion
 from holdfast.attacks.trees import attackable
 from holdfast.data import Dataset
 from holdfast.hardening import HardeningResult, strongest_affordable
+from holdfast.hardening.harden import right_on
 from holdfast.hardening.result import compare
 from holdfast.hardening.trees import RobustBoostingClassifier, feasible_radius, fit_robust_trees
 from holdfast.models import Model, OnnxModel, Trainer
@@ -69,7 +70,7 @@ def harden_trees(
     Args:
         model: as it is; see `takes_robust_trees`.
         data_train: rows to train on, and to choose the strength by.
-        data_test: rows to attack, which decide nothing.
+        data_test: rows to attack, or whose rows of `source_class` to attack; they decide nothing.
         plain: the way the model was trained, whose average precision is the measure.
         threat: what an attacker may change.
         source_class: whose rows; None for all.
@@ -102,7 +103,8 @@ def harden_trees(
         "average_precision_before": choice.plain,
         "average_precision_after": choice.hardened[-1],
     }
-    return compare(hardened, method=METHOD, before=before, after=after, details=details), way
+    right = (right_on(model, data_test), right_on(hardened, data_test))
+    return compare(hardened, method=METHOD, before=before, after=after, right=right, details=details), way
 
 
 def _sizes(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:

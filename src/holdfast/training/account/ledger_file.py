@@ -10,6 +10,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from holdfast import limits
+from holdfast.errors import UsageError
 from holdfast.files import read_bytes, system_fault, write_atomic
 from holdfast.training.account.accounting import check_budget, check_group
 from holdfast.training.account.ledger import Entry, Ledger
@@ -23,7 +24,7 @@ class LedgerFile:
     `spend` leaves an entry of a step that never ran: the ledger may say too much and never too little.
 
     Args:
-        path: of the file; it need not be there yet.
+        path: of the file, or its text; it need not be there yet.
         epsilon_limit: the most that all private uses together may cost.
         delta: at which epsilon is stated.
         records_per_person: how many records may be about one person, who is protected as a whole.
@@ -37,7 +38,17 @@ class LedgerFile:
 
     def __post_init__(self) -> None:
         """Refuse a limit that has no meaning, and take a symbolic link for the file it leads to, which is replaced."""
-        object.__setattr__(self, "path", self.path.resolve())
+        if not isinstance(self.path, str | os.PathLike):
+            raise UsageError(
+                f"expected the path of a privacy ledger, got {type(self.path).__name__}",
+                hint='write for instance LedgerFile("privacy-ledger.json", epsilon_limit=3, delta=1e-5)',
+            )
+        object.__setattr__(self, "path", Path(self.path).resolve())
+        if not self.path.parent.is_dir():
+            raise UsageError(
+                f"expected a privacy ledger in a folder that exists, got {self.path}",
+                hint="look for a slip in the path, as a ledger elsewhere would know of nothing spent; or make the folder",
+            )
         check_budget(epsilon=self.epsilon_limit, delta=self.delta)
         check_group(self.records_per_person)
 
@@ -76,7 +87,6 @@ class LedgerFile:
     def _alone(self) -> Iterator[None]:
         """Keep other processes away for the length of a `with` block; they wait."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             lock = self.path.with_suffix(".lock").open("w")
         except OSError as error:
             raise system_fault(error, f"write beside {self.path}") from None

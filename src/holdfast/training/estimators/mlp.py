@@ -12,6 +12,7 @@ import numpy as np
 
 from holdfast.data import Dataset, Feature, Matrix, Schema
 from holdfast.errors import UnsupportedError, UsageError
+from holdfast.extras import INSTALL_TORCH
 from holdfast.models import Encoding, OnnxModel
 from holdfast.models.perceptron import perceptron
 from holdfast.training.account.accounting import epsilon_of
@@ -30,9 +31,7 @@ try:
     from holdfast.training.sgd.settings import PrivateSettings
     from holdfast.training.sgd.trainer import PrivateTrainer
 except ImportError as error:
-    raise UnsupportedError(
-        "DPMLPClassifier needs PyTorch, which is not installed", hint='pip install "holdfast[torch]"'
-    ) from error
+    raise UnsupportedError("DPMLPClassifier needs PyTorch, which is not installed", hint=INSTALL_TORCH) from error
 
 _STANDARDISER_SHARE: Final = 0.1
 """Of the budget, for learning where the records lie; the rest is for the gradients."""

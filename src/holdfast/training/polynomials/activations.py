@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast.arguments import check_kind
 from holdfast.errors import DataError, UnsupportedError, UsageError
+from holdfast.extras import INSTALL_TORCH
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -88,7 +90,7 @@ def swap_activations(
     Raises:
         UnsupportedError: PyTorch is not installed, or the module has no activation that can be replaced.
         DataError: rows and labels do not fit each other or the module.
-        UsageError: a number that means nothing.
+        UsageError: an argument of another kind, or a number that means nothing.
     """
     _check_options(seed, epochs, batch_size, learning_rate)
     for rows, labels in ((X, y), (X_test, y_test)):
@@ -99,7 +101,7 @@ def swap_activations(
         if error.name != "torch":
             raise
         raise UnsupportedError(
-            "swapping activations needs PyTorch, which is not installed", hint='pip install "holdfast[torch]"'
+            "swapping activations needs PyTorch, which is not installed", hint=INSTALL_TORCH
         ) from None
     schedule = Schedule(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed)
     return swap_and_tune(module, (X, y), (X_test, y_test), schedule=schedule, augment=augment, progress=progress)
@@ -117,9 +119,11 @@ def _check_options(seed: int, epochs: int, batch_size: int, learning_rate: float
 
 
 def _check_rows(X: NDArray[Any], y: NDArray[np.integer]) -> None:
+    check_kind("X", X, np.ndarray, example="tensor.numpy()")
+    check_kind("y", y, np.ndarray, example="labels.numpy()")
     if X.ndim < 2 or len(X) < 2 or y.shape != (len(X),):
         raise DataError(f"expected at least 2 rows and one class for each, got shapes {X.shape} and {y.shape}")
     if not np.issubdtype(y.dtype, np.integer) or y.min() < 0:
         raise DataError("expected classes as whole numbers from 0")
-    if not np.isfinite(X).all():
-        raise DataError("expected finite rows, got some that are not")
+    if X.dtype.kind not in "biuf" or not np.isfinite(X).all():
+        raise DataError(f"expected rows of finite numbers, got some of {X.dtype} that are not")

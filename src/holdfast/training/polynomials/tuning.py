@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from holdfast.arguments import check_kind
+from holdfast.errors import DataError
 from holdfast.training.polynomials.activations import Augment, Progress, SwappedNetwork
 from holdfast.training.polynomials.layers import Polynomial, Swap, with_polynomials
 
@@ -47,6 +49,7 @@ def swap_and_tune(
     progress: Progress | None,
 ) -> SwappedNetwork:
     """See `swap_activations`."""
+    check_kind("module", module, nn.Module, example="nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))")
     teacher = copy.deepcopy(module).eval()
     dtype = next((parameter.dtype for parameter in teacher.parameters()), torch.float32)
     (X, y), (X_test, y_test) = (
@@ -57,6 +60,7 @@ def swap_and_tune(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(schedule.seed)  # dropout draws from the one generator of PyTorch
         swap = with_polynomials(teacher, sample, quantile=_QUANTILE)
+        _check_classes(teacher, sample[:1], torch.cat([y, y_test]))
         _tune(swap, teacher, X, y, schedule=schedule, generator=generator, augment=augment, progress=progress)
     swap.module.eval()
     return SwappedNetwork(
@@ -67,6 +71,15 @@ def swap_and_tune(
         swapped=swap.names,
         ranges=_ranges(swap.module, X, X_test),
     )
+
+
+def _check_classes(teacher: nn.Module, row: Tensor, labels: Tensor) -> None:
+    """Refuse classes that the network has no score for."""
+    with torch.no_grad():
+        scores = teacher(row)
+    last = int(labels.max())
+    if scores.ndim != 2 or last >= scores.shape[1]:
+        raise DataError(f"expected one score for each class up to {last}, got {tuple(scores.shape)} scores for a row")
 
 
 def _tune(

@@ -18,6 +18,7 @@ from holdfast.training.account.statement import PrivacyStatement
 from holdfast.training.polynomials.activations import Augment, Progress
 from holdfast.training.sgd.bookkeeping import Loss
 from holdfast.training.sgd.records import Records
+from holdfast.training.sgd.refusals import check_maker, check_parts
 from holdfast.training.sgd.settings import Pace, PrivateSettings
 from holdfast.training.sgd.trainer import PrivateTrainer
 
@@ -31,8 +32,8 @@ class PrivateFit:
     Args:
         module: in evaluation mode; with averaged weights where an average was asked for.
         event: what the training released.
-        epsilon: upper bound on its cost, at the delta of its settings.
-        statement: the guarantee in full.
+        epsilon: upper bound on the cost of this training alone, at the delta of its settings.
+        statement: the guarantee in full, with everything else in the ledger.
     """
 
     module: nn.Module = field(repr=False)
@@ -61,7 +62,7 @@ def fit_private(
         data: as `PrivateTrainer` takes it.
         settings: what decides the guarantee.
         loss: gives one loss for each row; cross-entropy if none is given.
-        optimizer: makes one of parameters, such as functools.partial(torch.optim.SGD, lr=0.5).
+        optimizer: makes an optimizer of parameters, such as functools.partial(torch.optim.SGD, lr=0.5).
         pace: what decides memory and speed.
         augment: changes the first input, row by row.
         average: the decay of an average of the weights, which then are those of the result; 0 keeps none.
@@ -71,6 +72,8 @@ def fit_private(
     Raises:
         UnsupportedError, UsageError, DataError, BudgetError: see `PrivateTrainer`.
     """
+    check_parts(module, settings, pace, ledger)
+    check_maker(optimizer)
     trained = deepcopy(module)
     trainer = PrivateTrainer(
         trained,

@@ -26,6 +26,7 @@ class Records:
 
     Raises:
         UnsupportedError: a data set without numbers.
+        UsageError: NumPy arrays in place of tensors.
         DataError: tensors that are not one row for each record.
     """
 
@@ -106,7 +107,12 @@ def _items(source: Any, rows: list[int]) -> list[Any]:
     return list(together(rows)) if together else [source[row] for row in rows]
 
 
-def _checked(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def _checked(tensors: Sequence[Any]) -> tuple[Tensor, ...]:
+    if arrays := [array for array in tensors if isinstance(array, np.ndarray)]:
+        raise UsageError(
+            f"expected PyTorch tensors, inputs and then the target, got NumPy arrays such as one of {arrays[0].dtype}",
+            hint="make tensors of them: (torch.from_numpy(X), torch.from_numpy(y)), with X.astype(np.float32)",
+        )
     if len(tensors) < 2 or not all(isinstance(tensor, Tensor) and tensor.dim() > 0 for tensor in tensors):
         raise DataError("expected two tensors or more, inputs and then the target")
     if len(lengths := {len(tensor) for tensor in tensors}) > 1:

@@ -9,9 +9,39 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from holdfast.arguments import check_kind
 from holdfast.errors import UnsupportedError, UsageError
+from holdfast.training.account.ledger_file import LedgerFile
+from holdfast.training.sgd.settings import Pace, PrivateSettings
 
 _DTYPES = (torch.float32, torch.float64)
+
+
+def check_parts(module: object, settings: object, pace: object, ledger: object) -> None:
+    """Refuse what is no module of PyTorch, and settings or a ledger of another kind.
+
+    Raises:
+        UsageError: naming the argument, and how it is written.
+    """
+    check_kind("module", module, nn.Module, example="nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))")
+    example = "PrivateSettings(epsilon=3, delta=1e-5, batch_size=128, epochs=4)"
+    check_kind("settings", settings, PrivateSettings, example=example)
+    check_kind("pace", pace, Pace, example="Pace(micro_batch=64)")
+    if ledger is not None:
+        check_kind("ledger", ledger, LedgerFile, example='LedgerFile("ledger.json", epsilon_limit=3, delta=1e-5)')
+
+
+def check_maker(optimizer: object) -> None:
+    """Refuse an optimizer that is made already, where one is to be made of the copy's parameters.
+
+    Raises:
+        UsageError: see above.
+    """
+    if not callable(optimizer):
+        raise UsageError(
+            f"expected what makes an optimizer of parameters, got {type(optimizer).__name__}, which is none",
+            hint="write for instance optimizer=functools.partial(torch.optim.SGD, lr=0.5)",
+        )
 
 
 def check_parameters(parameters: Sequence[nn.Parameter]) -> None:
@@ -36,6 +66,7 @@ def check_optimizer(optimizer: Optimizer, parameters: Sequence[nn.Parameter]) ->
     Raises:
         UsageError, UnsupportedError: see above.
     """
+    check_kind("optimizer", optimizer, Optimizer, example="torch.optim.Adam(module.parameters())")
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     if closure is not None and closure.default is inspect.Parameter.empty:
         raise UnsupportedError(
@@ -71,11 +102,16 @@ def check_arithmetic(device: torch.device) -> None:
 
 
 def check_loss(loss: object) -> None:
-    """Refuse one of PyTorch's losses that is set to sum or average over the rows.
+    """Refuse what is no function, and one of PyTorch's losses that is set to sum or average over the rows.
 
     Raises:
-        UnsupportedError: see above.
+        UsageError, UnsupportedError: see above.
     """
+    if isinstance(loss, type) or not callable(loss):
+        raise UsageError(
+            f"expected a loss(outputs, targets), got {loss!r:.60}",
+            hint='write for instance loss=nn.CrossEntropyLoss(reduction="none")',
+        )
     reduction = getattr(loss, "reduction", "none")
     if reduction != "none":
         raise UnsupportedError(

@@ -31,9 +31,15 @@ from holdfast.training.sgd.averaging import Average
 from holdfast.training.sgd.bookkeeping import Loss, PerExampleGradients
 from holdfast.training.sgd.checkpoint import Checkpoint
 from holdfast.training.sgd.memory import bytes_of_record
-from holdfast.training.sgd.probe import MOST_EXAMPLES, Trial, check_augmentation
+from holdfast.training.sgd.probe import MOST_EXAMPLES, Trial, check_augmentation, told_if_not_taken
 from holdfast.training.sgd.records import Records, records_of
-from holdfast.training.sgd.refusals import check_arithmetic, check_loss, check_optimizer, check_parameters
+from holdfast.training.sgd.refusals import (
+    check_arithmetic,
+    check_loss,
+    check_optimizer,
+    check_parameters,
+    check_parts,
+)
 from holdfast.training.sgd.release import NoisySum
 from holdfast.training.sgd.rounding import clip_margin
 from holdfast.training.sgd.sampling import PoissonSampler
@@ -76,8 +82,9 @@ class PrivateTrainer:
         augment: Augment | None = None,
         average: float = 0.0,
         ledger: LedgerFile | None = None,
-        checkpoint: Path | None = None,
+        checkpoint: Path | str | None = None,
     ) -> None:
+        check_parts(module, settings, pace, ledger)
         check_loss(loss)
         self._module, self._optimizer, self._loss = module, optimizer, loss
         self._records = records_of(data)
@@ -91,13 +98,18 @@ class PrivateTrainer:
             some, _ = self._records.fetch(np.arange(min(len(self._records), MOST_EXAMPLES)))
             check_augmentation(augment, some[0].repeat_interleave(settings.copies, 0), copies=settings.copies)
         self._micro_batch = pace.rows(batch_size=settings.batch_size, record_bytes=self._record_bytes)
-        self._account = Account(plan, ledger=ledger, checkpoint=checkpoint)
+        self._checkpoint = Path(checkpoint) if checkpoint is not None else None
+        self._account = Account(plan, ledger=ledger, checkpoint=self._checkpoint)
         self._sampler, self._sum = self._mechanism()
         self._average = Average(module, decay=average) if average else None
         self._generator = Generator().manual_seed(secrets.randbits(63))
-        self._checkpoint = checkpoint
         self._step = 0
         self._one_at_a_time = Lock()  # two threads in one sum would add a record twice
+
+    def __repr__(self) -> str:
+        kind, plan = type(self._module).__name__, self._account.plan
+        done = f"{self._account.spent:,} of {plan.count:,} steps, epsilon at most {self._settings.epsilon:g}"
+        return f"<PrivateTrainer: {kind}, {len(self._records):,} records, {done}>"
 
     @property
     def events(self) -> tuple[SampledSums, ...]:
@@ -106,7 +118,10 @@ class PrivateTrainer:
 
     @property
     def epsilon(self) -> float:
-        """Upper bound on the epsilon of the run at `settings.delta`; 0 before it begins."""
+        """Upper bound on the epsilon of this run alone at `settings.delta`; 0 before it begins.
+
+        With a ledger, `statement` says what all entries together cost, which is more where there are others.
+        """
         return epsilon_of(self.events, delta=self._settings.delta)
 
     @property
@@ -129,7 +144,7 @@ class PrivateTrainer:
         return self._account.statement(epsilon=self._settings.epsilon, delta=self._settings.delta)
 
     def run(self, *, progress: Progress | None = None, save_every: int = 0) -> None:
-        """Take all steps that are left.
+        """Take all steps that are left; where none is, return at once. Training on takes a trainer, and a run, more.
 
         Args:
             progress: called with the steps spent and those of the whole run.
@@ -237,7 +252,8 @@ class PrivateTrainer:
         """What the first record takes, in all its copies; only its shape matters, which is public."""
         inputs, _ = self._records.fetch(np.zeros(1, dtype=np.int64))
         device = self._gradients.parameters[0].device
-        return self._settings.copies * bytes_of_record(self._module, tuple(part.to(device) for part in inputs))
+        with told_if_not_taken(self._module, inputs):
+            return self._settings.copies * bytes_of_record(self._module, tuple(part.to(device) for part in inputs))
 
     def _take_step(self) -> None:
         """Algorithm 1 of Abadi et al.: sample, clip, add noise, descend. An empty sample is a step of noise alone."""

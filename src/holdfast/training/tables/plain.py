@@ -10,6 +10,7 @@ from typing import Any, Final
 from holdfast.data import Dataset
 from holdfast.errors import ConfigError
 from holdfast.models import LinearModel, OnnxModel, fit_estimator
+from holdfast.near import did_you_mean
 
 MODULES: Final = (
     "calibration",
@@ -79,7 +80,10 @@ def estimator_from_name(name: str, params: Mapping[str, Any]) -> Any:
     except TypeError as error:
         raise ConfigError(f"{name} needs another estimator inside and cannot be made from a name: {error}") from None
     if unknown := sorted(set(params) - set(known)):
-        raise ConfigError(f"{name} has no parameter {', '.join(unknown)}; it has {', '.join(known)}")
+        raise ConfigError(
+            f"{name} has no parameter {', '.join(unknown)}; it has {', '.join(known)}",
+            hint=did_you_mean(unknown[0], known),
+        )
     for key, value in params.items():
         if not all(
             isinstance(item, int | float | str | None) for item in (value if isinstance(value, list) else [value])

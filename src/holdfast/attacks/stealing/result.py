@@ -11,8 +11,8 @@ import numpy.typing as npt
 from holdfast.attacks import references
 from holdfast.data import Labels, Matrix
 from holdfast.evidence import Evidence, Figure
-from holdfast.rounding import share
 from holdfast.models import Model
+from holdfast.rounding import share
 from holdfast.telling import Telling
 
 NO_COPY: Final = "none"
@@ -84,7 +84,8 @@ class ExtractionResult(Telling):
         )
 
     def _title(self) -> str:
+        agrees = share(self.fidelity.value, bound=self.fidelity.bound)
         if self.method == NO_COPY:
-            guess = f"naming one class always, which agrees on {share(self.fidelity.value, bound=self.fidelity.bound)} of rows"
+            guess = f"naming one class always, which agrees on {agrees} of rows"
             return f"No copy was made: {self.queries} queries gave none that is better than {guess}"
-        return f"A copy made with {self.queries} queries gives the same class on {share(self.fidelity.value, bound=self.fidelity.bound)} of rows"
+        return f"A copy made with {self.queries} queries gives the same class on {agrees} of rows"

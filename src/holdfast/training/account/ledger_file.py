@@ -47,7 +47,7 @@ class LedgerFile:
         if not self.path.parent.is_dir():
             raise UsageError(
                 f"expected a privacy ledger in a folder that exists, got {self.path}",
-                hint="look for a slip in the path, as a ledger elsewhere would know of nothing spent; or make the folder",
+                hint="look for a slip, as a ledger elsewhere knows of nothing spent; or make the folder",
             )
         check_budget(epsilon=self.epsilon_limit, delta=self.delta)
         check_group(self.records_per_person)

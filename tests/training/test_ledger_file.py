@@ -186,9 +186,9 @@ def test_a_disk_that_takes_no_more_leaves_the_old_ledger(ledger_file: LedgerFile
 
 def test_a_folder_that_cannot_be_written_and_a_folder_in_the_files_place_are_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(UsageError, match="in a folder that exists, got .*ledger"):
+    with pytest.raises(UsageError, match=r"in a folder that exists, got .*ledger"):
         file_at(tmp_path / "file" / "ledger.json")
-    with pytest.raises(UsageError, match="in a folder that exists, got .*ledger"):
+    with pytest.raises(UsageError, match=r"in a folder that exists, got .*ledger"):
         file_at(tmp_path / "a slip" / "ledger.json")
     with pytest.raises(SystemFault, match="cannot write beside /proc"):
         file_at(Path("/proc/ledger.json")).spend(entry("train", 30.0))

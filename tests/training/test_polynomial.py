@@ -134,7 +134,7 @@ def test_rows_that_do_not_fit_are_refused(trained: Any) -> None:
 def test_tensors_other_modules_and_classes_without_a_score_are_refused_in_a_sentence(trained: Any) -> None:
     X, y, X_test, y_test = digits()
     given: dict[str, Any] = {"X_test": X_test, "y_test": y_test, "seed": 0}
-    with pytest.raises(UsageError, match="expected X to be a ndarray"):
+    with pytest.raises(UsageError, match="expected X to be an ndarray"):
         swap_activations(trained, torch.from_numpy(X), y, **given)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="expected module to be a Module, got 3"):
         swap_activations(3, X, y, **given)  # type: ignore[arg-type]

@@ -121,7 +121,7 @@ def test_a_victim_that_is_its_own_base_and_dead_features_leave_pictures_as_they_
     [
         ({"victim": np.zeros((15, 16, 1), dtype=np.uint8)}, "victim of uint8"),
         ({"victim": np.zeros((16, 16, 1))}, "victim of uint8"),
-        ({"victim": None}, "expected victim to be a ndarray"),
+        ({"victim": None}, "expected victim to be an ndarray"),
         ({"features": lambda x: x}, "expected features to be a Module"),
         ({"target_class": 3}, "class from 0 to 2, got 3"),
         ({"target_class": "0"}, "class from 0 to 2, got '0'"),

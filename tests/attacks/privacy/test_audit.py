@@ -155,8 +155,8 @@ def test_a_confidence_that_is_none_is_refused(confidence: float) -> None:
     [
         ({"claim": 3}, "claim to be a Claim, got 3"),
         ({"method": "nope"}, "method to be an AuditMethod, got 'nope'"),
-        ({"scores": [0.0, 1.0]}, "scores to be a ndarray"),
-        ({"included": [True, False]}, "included to be a ndarray"),
+        ({"scores": [0.0, 1.0]}, "scores to be an ndarray"),
+        ({"included": [True, False]}, "included to be an ndarray"),
         ({"guesses": 1.5}, "whole number of guesses, got 1.5"),
         ({"confidence": "0.9"}, "confidence above 0 and below 1, got '0.9'"),
     ],

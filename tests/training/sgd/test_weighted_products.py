@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import sys
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 
 from holdfast.training.sgd.layers import sums
@@ -91,3 +97,28 @@ def test_what_does_not_fit_together_is_refused_before_memory_is_touched(wrong: s
     path = "sse9" if wrong == "path" else PATHS[0]
     with pytest.raises(ValueError, match=r"path|rows|result"):
         native.weighted_product(path, *(part.numpy() for part in parts), total.numpy(), 0 if wrong == "threads" else 1)
+
+
+def before_a_wall(values: Tensor) -> NDArray[np.float32]:
+    """The same numbers, with memory right behind them that nobody may touch: who does is ended by the system."""
+    array = values.numpy()
+    pages = -(-array.nbytes // mmap.PAGESIZE)
+    memory = mmap.mmap(-1, (pages + 1) * mmap.PAGESIZE)
+    end = pages * mmap.PAGESIZE
+    wall = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(memory)) + end)
+    assert ctypes.CDLL(None).mprotect(wall, mmap.PAGESIZE, 0) == 0
+    found = np.frombuffer(memory, dtype=np.float32, count=array.size, offset=end - array.nbytes).reshape(array.shape)
+    found[...] = array
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not PATHS, reason="needs Linux, and AVX2 or AVX-512")
+@pytest.mark.parametrize("outputs", [1, 2, 6, 7, 9])
+@pytest.mark.parametrize("inputs", [1, 15, 65, 130])
+def test_nothing_behind_the_factors_is_read_or_written(outputs: int, inputs: int) -> None:
+    for examples, repeats in ((1, 1), (3, 2), (BLOCK + 1, 1)):
+        parts = factors((examples, repeats, outputs, inputs))
+        for path in PATHS:
+            total = before_a_wall(torch.zeros(outputs, inputs))
+            native.weighted_product(path, *map(before_a_wall, parts), total, 2)
+            check_exact(torch.from_numpy(total), *parts)
